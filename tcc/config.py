@@ -1,0 +1,369 @@
+"""Every setting, once: frozen dataclasses, one per section of luigi.cfg, that check themselves when made.
+
+Standard library only. The comment behind a field is its documentation; docs/configuration.md lists the same fields and
+a test compares the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+from tcc.errors import SettingsError
+
+METHODS = ("tcc_regression_variance", "tcc_regression", "tcc_classification")
+SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
+BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
+SPLITS = ("train", "val", "test")
+
+
+def check_at_least(name: str, value: float, minimum: float) -> None:
+    """Raise SettingsError unless `value` >= `minimum`."""
+    if not value >= minimum:
+        raise SettingsError(f"{name}: must be at least {minimum}, got {value}")
+
+
+def check_between(name: str, value: float, low: float, high: float) -> None:
+    """Raise SettingsError unless low <= `value` <= high."""
+    if not low <= value <= high:
+        raise SettingsError(f"{name}: must lie between {low} and {high}, got {value}")
+
+
+def check_choice(name: str, value: str, choices: Tuple[str, ...]) -> None:
+    """Raise SettingsError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise SettingsError(f"{name}: must be one of {', '.join(choices)}; got {value!r}")
+
+
+@dataclass(frozen=True)
+class VideosConfig:
+    """[videos] Where the videos come from."""
+
+    source: str = "rendered"  # rendered: the embedded pouring set; folder: your own videos
+    path: str = ""  # folder of videos (source = folder); searched recursively
+    labels: str = ""  # CSV with clip,start_seconds,end_seconds,phase (optional split); empty: no labels
+    splits: str = ""  # CSV with clip,split; empty: the labels' split column, else by ratio
+    name: str = ""  # what the targets are called; empty: the folder's name
+
+    def __post_init__(self) -> None:
+        check_choice("source", self.source, ("rendered", "folder"))
+
+
+@dataclass(frozen=True)
+class RenderingConfig:
+    """[rendering] The embedded set (source = rendered)."""
+
+    seed: int = 0  # everything that is drawn follows from it
+    num_train: int = 60  # videos to train on
+    num_val: int = 20  # videos to choose the checkpoint on
+    num_test: int = 20  # videos for the final evaluation
+    width: int = 320  # pixels
+    height: int = 240  # pixels
+    fps: float = 30.0  # frames per second
+    min_seconds: float = 2.0  # shortest video
+    max_seconds: float = 8.0  # longest video
+
+    def __post_init__(self) -> None:
+        for name in ("num_train", "num_val", "num_test"):
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("width", self.width, 32)
+        check_at_least("height", self.height, 32)
+        check_between("fps", self.fps, 1, 240)
+        check_at_least("min_seconds", self.min_seconds, 0.5)
+        check_at_least("max_seconds", self.max_seconds, self.min_seconds)
+
+
+@dataclass(frozen=True)
+class ClipsConfig:
+    """[clips] Which files become clips, and which split each belongs to."""
+
+    min_frames: int = 5  # a clip with fewer decodable frames is refused
+    max_bad_fraction: float = 0.2  # fail when more than this share of the files is refused
+    split_seed: int = 0  # ratio splits: stable hash of (seed, clip name)
+    train_fraction: float = 0.6  # ratio splits: share of clips for training
+    val_fraction: float = 0.2  # ratio splits: share for choosing the checkpoint; the rest is for testing
+
+    def __post_init__(self) -> None:
+        check_at_least("min_frames", self.min_frames, 1)
+        check_between("max_bad_fraction", self.max_bad_fraction, 0, 1)
+        check_between("train_fraction", self.train_fraction, 0, 1)
+        check_between("val_fraction", self.val_fraction, 0, 1 - self.train_fraction)
+
+
+@dataclass(frozen=True)
+class FramesConfig:
+    """[frames] Decoding and sampling at a fixed rate."""
+
+    fps: float = 10.0  # sampled frames per second, by timestamp
+    image_pixels: int = 224  # side of the square that frames are resized to
+    jpeg_quality: int = 95  # quality of the stored frames
+
+    def __post_init__(self) -> None:
+        check_between("fps", self.fps, 0.01, 240)
+        check_between("image_pixels", self.image_pixels, 16, 2048)
+        check_between("jpeg_quality", self.jpeg_quality, 1, 100)
+
+
+@dataclass(frozen=True)
+class ShardsConfig:
+    """[shards] How the work on the data is divided. Clips are assigned by a stable hash of their name."""
+
+    num_chunks: int = 4  # decode tasks; each takes a fixed share of the clips
+    num_train_shards: int = 2  # TFRecord files of the training split
+    num_val_shards: int = 1  # TFRecord files of the validation split
+    num_test_shards: int = 1  # TFRecord files of the test split
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check_at_least(field.name, getattr(self, field.name), 1)
+
+    def num_shards(self, split: str) -> int:
+        """Number of shards of one split."""
+        return int(getattr(self, f"num_{split}_shards"))
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """[backbone] The network that turns one frame into features."""
+
+    name: str = "efficientnet_lite0"  # efficientnet_lite0, resnet50v2, convnet
+    trained: str = "frozen"  # frozen: features are computed once; batch_norm: only its batch norms; all
+    weights: str = ""  # .npz of pretrained weights; empty: the shipped file, or random where there is none
+    weights_sha256: str = ""  # expected SHA-256 of that file; empty: recorded, not checked
+    seed: int = 0  # random weights where there are no pretrained ones
+
+    def __post_init__(self) -> None:
+        check_choice("name", self.name, BACKBONES)
+        check_choice("trained", self.trained, ("frozen", "batch_norm", "all"))
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """[features] The frozen backbone's output, stored once per clip as float16."""
+
+    grid: int = 7  # features are average-pooled to grid x grid cells
+    batch_frames: int = 32  # frames per backbone call (does not change the result's meaning)
+
+    def __post_init__(self) -> None:
+        check_at_least("grid", self.grid, 1)
+        check_at_least("batch_frames", self.batch_frames, 1)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """[sampling] Which frames of a clip enter a training step."""
+
+    num_frames: int = 20  # T, frames per clip and step
+    num_context_frames: int = 2  # frames embedded together for one time step
+    context_stride: int = 5  # distance of context frames, in sampled frames
+    random_offset: int = 1  # the first frame that may be drawn (as the reference's offset_uniform)
+
+    def __post_init__(self) -> None:
+        check_at_least("num_frames", self.num_frames, 2)
+        check_at_least("num_context_frames", self.num_context_frames, 1)
+        check_at_least("context_stride", self.context_stride, 1)
+        check_at_least("random_offset", self.random_offset, 0)
+
+
+@dataclass(frozen=True)
+class EmbedderConfig:
+    """[embedder] Context window of features -> convolutions -> global max pool -> dense layers -> embedding."""
+
+    convolution: str = "late"  # conv3d: 3x3x3 as the reference; late: per frame, then all context frames at once
+    channels: Tuple[int, ...] = (128, 128)  # output channels of the convolutions
+    dense: Tuple[int, ...] = (256, 256)  # units of the dense layers
+    embedding_size: int = 128  # D
+    batch_norm: bool = True  # normalize after each convolution
+    dropout: float = 0.0  # share of units dropped before each dense layer while training
+    standardize: bool = True  # shift and scale each feature channel by its statistics over the training clips
+
+    def __post_init__(self) -> None:
+        check_choice("convolution", self.convolution, ("conv3d", "late"))
+        check_at_least("embedding_size", self.embedding_size, 1)
+        check_between("dropout", self.dropout, 0, 0.95)
+        if not self.channels or min(self.channels + self.dense) < 1:
+            raise SettingsError(f"channels and dense: sizes must be positive, got {self.channels} and {self.dense}")
+        if self.convolution == "late" and len(self.channels) < 2:
+            raise SettingsError(f"channels: convolution = late needs two or more, got {self.channels}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """[training] The method and the optimizer."""
+
+    method: str = "tcc_regression_variance"  # tcc_regression_variance, tcc_regression, tcc_classification
+    seed: int = 0  # initial weights, batches, augmentation and dropout follow from it
+    num_steps: int = 1000  # optimizer steps
+    batch_size: int = 4  # B, clips per step
+    learning_rate: float = 5e-4  # Adam
+    warmup_steps: int = 0  # steps over which the learning rate rises from zero
+    weight_decay: float = 1e-5  # weight of the mean of the squared-weight terms, as the reference
+    clip_norm: float = 1.0  # global norm that gradients are clipped to; 0: no clipping
+    similarity: str = "negative_squared_l2"  # negative_squared_l2, dot, cosine
+    temperature: float = 0.1  # softmax temperature of the soft nearest neighbor
+    variance_weight: float = 0.001  # weight of the log variance (tcc_regression_variance)
+    variance_floor: float = 1e-6  # smallest variance (tcc_regression_variance)
+    label_smoothing: float = 0.1  # tcc_classification
+    normalize_indices: bool = True  # divide frame indices by the clip's length
+    normalize_embeddings: bool = False  # L2-normalize embeddings inside the loss
+    tcn_weight: float = 0.3  # weight of a time-contrastive loss added to the method; 0: none
+    tcn_positive_window: int = 5  # frames between an anchor and its positive, at most
+    tcn_l2_weight: float = 0.002  # regularization of the time-contrastive loss
+    checkpoint_every: int = 100  # steps between checkpoints
+    log_every: int = 10  # steps between summaries
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, METHODS)
+        check_choice("similarity", self.similarity, SIMILARITIES)
+        check_at_least("num_steps", self.num_steps, 1)
+        check_at_least("batch_size", self.batch_size, 2)
+        for name in ("learning_rate", "temperature", "variance_floor"):
+            check_at_least(name, getattr(self, name), 1e-12)
+        for name in ("warmup_steps", "weight_decay", "clip_norm", "variance_weight", "tcn_weight", "tcn_l2_weight"):
+            check_at_least(name, getattr(self, name), 0)
+        check_between("label_smoothing", self.label_smoothing, 0, 1)
+        for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
+            check_at_least(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """[selection] Which checkpoint is evaluated."""
+
+    rule: str = "kendalls_tau"  # kendalls_tau: highest on the validation split (needs no labels); last
+    frame_stride: int = 2  # Kendall's tau: every n-th frame
+
+    def __post_init__(self) -> None:
+        check_choice("rule", self.rule, ("kendalls_tau", "last"))
+        check_at_least("frame_stride", self.frame_stride, 1)
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """[embedding] Embeddings of whole videos."""
+
+    batch_frames: int = 128  # time steps per call of the embedder
+
+    def __post_init__(self) -> None:
+        check_at_least("batch_frames", self.batch_frames, 1)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """[evaluation] The metrics."""
+
+    train_fractions: Tuple[float, ...] = (0.1, 0.5, 1.0)  # phase classification and progression: share of clips
+    few_shot_videos: Tuple[int, ...] = (1, 5, 10)  # few-shot: labelled clips
+    few_shot_episodes: int = 50  # few-shot: draws for each number of clips
+    tau_frame_stride: int = 2  # Kendall's tau: every n-th frame
+    distance: str = "sqeuclidean"  # sqeuclidean, cosine: for every nearest neighbor
+    trim_start_seconds: float = 3.0  # phase agreement on trimmed clips: cut 0 to this from the start
+    trim_end_seconds: float = 2.0  # phase agreement on trimmed clips: cut 0 to this from the end
+    pca_components: int = 64  # baseline of frozen features: grid reduced to this many components
+    seed: int = 0  # few-shot draws and trims
+
+    def __post_init__(self) -> None:
+        check_choice("distance", self.distance, ("sqeuclidean", "cosine"))
+        check_at_least("few_shot_episodes", self.few_shot_episodes, 1)
+        check_at_least("tau_frame_stride", self.tau_frame_stride, 1)
+        check_at_least("pca_components", self.pca_components, 1)
+        check_at_least("trim_start_seconds", self.trim_start_seconds, 0)
+        check_at_least("trim_end_seconds", self.trim_end_seconds, 0)
+        if not self.train_fractions or not all(0 < fraction <= 1 for fraction in self.train_fractions):
+            raise SettingsError(f"train_fractions: each must lie in (0, 1], got {self.train_fractions}")
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """[report] The page."""
+
+    video_fps: float = 10.0  # frames per second of the aligned video
+    video_pixels: int = 224  # side of each clip in it
+
+    def __post_init__(self) -> None:
+        check_between("video_fps", self.video_fps, 1, 60)
+        check_between("video_pixels", self.video_pixels, 32, 1024)
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """[device] Where training and embedding run. In no fingerprint."""
+
+    kind: str = "auto"  # auto, npu, gpu, cpu
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("auto", "npu", "gpu", "cpu"))
+
+
+@dataclass(frozen=True)
+class ExecutionConfig:
+    """[execution] How the work is carried out. In no fingerprint."""
+
+    data: str = "data"  # root of all targets
+    decode_workers: int = 2  # processes that decode clips inside one FramesTask
+    clip_timeout_seconds: float = 600.0  # a clip whose decoder makes no progress for so long is given up
+    log_level: str = "INFO"  # DEBUG, INFO, WARNING
+
+    def __post_init__(self) -> None:
+        check_at_least("decode_workers", self.decode_workers, 1)
+        check_at_least("clip_timeout_seconds", self.clip_timeout_seconds, 0.1)
+        check_choice("log_level", self.log_level, ("DEBUG", "INFO", "WARNING"))
+
+
+SECTIONS = {
+    "videos": VideosConfig,
+    "rendering": RenderingConfig,
+    "clips": ClipsConfig,
+    "frames": FramesConfig,
+    "shards": ShardsConfig,
+    "backbone": BackboneConfig,
+    "features": FeaturesConfig,
+    "sampling": SamplingConfig,
+    "embedder": EmbedderConfig,
+    "training": TrainingConfig,
+    "selection": SelectionConfig,
+    "embedding": EmbeddingConfig,
+    "evaluation": EvaluationConfig,
+    "report": ReportConfig,
+    "device": DeviceConfig,
+    "execution": ExecutionConfig,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All sections together."""
+
+    videos: VideosConfig = VideosConfig()
+    rendering: RenderingConfig = RenderingConfig()
+    clips: ClipsConfig = ClipsConfig()
+    frames: FramesConfig = FramesConfig()
+    shards: ShardsConfig = ShardsConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    embedder: EmbedderConfig = EmbedderConfig()
+    training: TrainingConfig = TrainingConfig()
+    selection: SelectionConfig = SelectionConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    report: ReportConfig = ReportConfig()
+    device: DeviceConfig = DeviceConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Nested plain dictionary, for JSON."""
+        return {name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS}
+
+    @staticmethod
+    def from_dict(values: dict[str, dict[str, Any]]) -> Settings:
+        """The inverse of `as_dict`, also after a round trip through JSON (lists become tuples again)."""
+        return Settings(
+            **{
+                name: SECTIONS[name](
+                    **{key: tuple(item) if isinstance(item, list) else item for key, item in section.items()}
+                )
+                for name, section in values.items()
+            }
+        )

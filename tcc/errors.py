@@ -1,0 +1,65 @@
+"""The errors of this library; each message says what was wrong, where, and what to do.
+
+TccError
++-- SettingsError         a setting is unknown, illegal, or contradicts another
++-- ShapeError            an array of the wrong rank or size at a public door
++-- VideoError            a video that cannot be used: unreadable, empty, too short
++-- LabelError            a label file that cannot be understood
++-- ShardError            a TFRecord that is damaged or follows another schema
++-- WeightsError          pretrained weights that are missing, damaged, or of another network
++-- CheckpointError       a checkpoint that is missing or belongs to another model
++-- MetricUndefined       a metric that has no value for these inputs
++-- DeviceError           a device that was asked for and is not there
++-- TrainingDiverged      a loss or gradient that is not finite
++-- TargetError           a stage's target is damaged, incomplete, or in use
+"""
+
+from __future__ import annotations
+
+
+class TccError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class SettingsError(TccError, ValueError):
+    """A setting is unknown, illegal, or contradicts another."""
+
+
+class ShapeError(TccError, ValueError):
+    """An array of the wrong rank or size at a public door."""
+
+
+class VideoError(TccError):
+    """A video that cannot be used: unreadable, empty, too short."""
+
+
+class LabelError(TccError, ValueError):
+    """A label file that cannot be understood."""
+
+
+class ShardError(TccError):
+    """A TFRecord that is damaged or follows another schema."""
+
+
+class WeightsError(TccError):
+    """Pretrained weights that are missing, damaged, or of another network."""
+
+
+class CheckpointError(TccError):
+    """A checkpoint that is missing or belongs to another model."""
+
+
+class MetricUndefined(TccError):
+    """A metric that has no value for these inputs; the message is the reason."""
+
+
+class DeviceError(TccError):
+    """A device that was asked for and is not there."""
+
+
+class TrainingDiverged(TccError):
+    """A loss or gradient that is not finite."""
+
+
+class TargetError(TccError):
+    """A stage's target is damaged, incomplete, or in use."""

@@ -1,0 +1,14 @@
+"""How long work tells what it has done: a callable `report(fraction, status)` that the caller may give.
+
+The library calls it; what it does (a bar, a line, the scheduler's page) is the caller's affair.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+Progress = Callable[[float, str], None]
+
+
+def silent(fraction: float, status: str) -> None:
+    """The default: tell nobody."""
