@@ -10,5 +10,9 @@ from typing import Callable
 Progress = Callable[[float, str], None]
 
 
+class Interrupted(BaseException):
+    """The work was asked to stop, and what it had is saved. No Exception: nobody should swallow it as a failure."""
+
+
 def silent(fraction: float, status: str) -> None:
     """The default: tell nobody."""

@@ -1,0 +1,29 @@
+"""The pipeline's tasks; `luigi --module pipeline RunAll` finds them here."""
+
+from pipeline.clips import ClipsTask
+from pipeline.embedding import EmbedTask
+from pipeline.evaluation import EvalTask
+from pipeline.features import FeaturesTask
+from pipeline.frames import FramesTask
+from pipeline.report import ReportTask
+from pipeline.run_all import RunAll
+from pipeline.selection import SelectTask
+from pipeline.shards import ShardsTask
+from pipeline.training import TrainTask
+from pipeline.videos import VideosTask
+from pipeline.weights import WeightsTask
+
+__all__ = [
+    "ClipsTask",
+    "EmbedTask",
+    "EvalTask",
+    "FeaturesTask",
+    "FramesTask",
+    "ReportTask",
+    "RunAll",
+    "SelectTask",
+    "ShardsTask",
+    "TrainTask",
+    "VideosTask",
+    "WeightsTask",
+]

@@ -1,0 +1,196 @@
+"""StageTask: what every stage has in common. Fingerprint, directory, manifest, --rerun, a child process for the work.
+
+A subclass says which settings and tasks it depends on (`own_settings`, `upstream`) and does its work in `make`, which runs in
+a child process. The target directory appears whole, by one rename, with its manifest inside.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+
+import luigi
+import luigi.cmdline_parser
+import luigi.task_register
+
+from pipeline import settings as settings_module
+from pipeline.provenance import MANIFEST, fingerprint, read_manifest, sha256_file
+from tcc.config import Settings
+from tcc.errors import TccError
+from tcc.progress import Progress
+
+_HIDDEN = ("fingerprint", "rerun", "attempt")
+_fingerprints: Dict[Tuple[Any, ...], str] = {}
+settings_module.on_change(_fingerprints.clear)
+settings_module.on_change(luigi.task_register.Register.clear_instance_cache)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `make` gets besides its task: where to write, whom to tell, when to stop."""
+
+    directory: Path
+    settings: Settings
+    progress: Progress
+    should_stop: Callable[[], bool]
+
+
+@dataclass
+class Made:
+    """What `make` gives back, for the manifest."""
+
+    counts: Dict[str, int] = field(default_factory=dict)
+    skipped: List[Dict[str, str]] = field(default_factory=list)
+    details: Dict[str, Any] = field(default_factory=dict)
+    device: str | None = None
+
+
+class StageTask(luigi.Task):
+    """One stage of the pipeline with a directory of its own under `data/<stage>/`."""
+
+    stage = ""
+    version = 1
+    saves_when_stopped = False  # True: `make` looks at job.should_stop itself; False: job.progress ends it
+
+    fingerprint = luigi.Parameter(default="", description="computed; what is given here is ignored")
+    rerun = luigi.BoolParameter(
+        default=False, significant=False, description="do this task again, even if its target is complete"
+    )
+    attempt = luigi.Parameter(default="", description="computed; tells one --rerun from the next")
+
+    # What a stage says about itself.
+
+    @classmethod
+    def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        """Tasks whose targets this one reads: name -> task or list of tasks."""
+        return {}
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        """The settings that change the bytes of this target, and nothing else."""
+        return {}
+
+    @classmethod
+    def readable(cls, settings: Settings, **params: Any) -> str:
+        """What a person would call this target."""
+        return cls.stage
+
+    def make(self, job: Job) -> Made:
+        """Do the work into `job.directory`. A killed run finds there what it had left, and goes on."""
+        raise TccError(f"{type(self).__name__} has no work of its own")
+
+    def hash_file(self, path: Path) -> str:
+        """SHA-256 of one file, for the manifest."""
+        return sha256_file(path)
+
+    # What follows from it.
+
+    @classmethod
+    def identity(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        """What the fingerprint covers."""
+        return {
+            "stage": cls.stage,
+            "version": cls.version,
+            "settings": cls.own_settings(settings, **params),
+            "upstream": upstream_fingerprints(cls.upstream(settings, **params)),
+            "params": {name: value for name, value in params.items() if name not in _HIDDEN},
+        }
+
+    @classmethod
+    def get_param_values(cls, params, args, kwargs):
+        """Luigi's parameters, with the fingerprint computed from the settings of this process."""
+        values = dict(super().get_param_values(params, args, kwargs))
+        try:
+            values["fingerprint"] = cls._fingerprint({k: v for k, v in values.items() if k not in _HIDDEN})
+        except TccError as error:
+            if luigi.cmdline_parser.CmdlineParser.get_instance():
+                sys.exit(f"error: {error}")  # one clear line instead of Luigi's traceback
+            raise
+        if values["rerun"] and not values["attempt"]:
+            values["attempt"] = f"{time.time():.3f}"
+        return [(name, values[name]) for name, _ in params]
+
+    @classmethod
+    def _fingerprint(cls, params: Dict[str, Any]) -> str:
+        key = (cls, *sorted(params.items()))
+        if key not in _fingerprints:
+            _fingerprints[key] = fingerprint(cls.identity(settings_module.current(), **params))
+        return _fingerprints[key]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._manifest_before = _version_of(self.directory / MANIFEST) if self.rerun else None
+
+    @property
+    def params(self) -> Dict[str, Any]:
+        """The parameters that distinguish tasks of this class from one another."""
+        return {name: value for name, value in self.param_kwargs.items() if name not in _HIDDEN}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        return settings_module.current()
+
+    @property
+    def name(self) -> str:
+        """Folder name of the target."""
+        return f"{safe_name(self.readable(self.settings, **self.params))}-{self.fingerprint}"
+
+    @property
+    def directory(self) -> Path:
+        """The target: complete when its manifest is there."""
+        return self.root / self.stage / self.name
+
+    @property
+    def work_directory(self) -> Path:
+        """Where the target is built, and continued after a kill."""
+        return self.root / ".work" / f"{self.stage}-{self.name}"
+
+    @property
+    def root(self) -> Path:
+        """Root of all targets."""
+        return Path(self.settings.execution.data)
+
+    def requires(self) -> Dict[str, Any]:
+        return self.upstream(self.settings, **self.params)
+
+    def output(self) -> luigi.LocalTarget:
+        return luigi.LocalTarget(str(self.directory / MANIFEST))
+
+    def complete(self) -> bool:
+        now = _version_of(self.directory / MANIFEST)
+        return now is not None and not (self.rerun and now == self._manifest_before)
+
+    def manifest(self) -> Dict[str, Any]:
+        """This target's manifest."""
+        return read_manifest(self.directory)
+
+    def run(self) -> None:
+        from pipeline.supervisor import run_in_child
+
+        run_in_child(self)
+
+
+def upstream_fingerprints(upstream: Dict[str, Any]) -> Dict[str, Any]:
+    """Name -> fingerprint, or list of fingerprints."""
+    return {
+        name: [task.fingerprint for task in tasks] if isinstance(tasks, (list, tuple)) else tasks.fingerprint
+        for name, tasks in upstream.items()
+    }
+
+
+def safe_name(text: str) -> str:
+    """`text` as part of a folder's name: letters, digits, dot, dash and underscore, at most 80."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")[:80] or "unnamed"
+
+
+def _version_of(path: Path) -> Tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino

@@ -1,0 +1,194 @@
+"""The child process of a stage: `python -m pipeline.child`, its request as JSON on standard input.
+
+It holds the lock of its work folder, so that two runs never build the same target at once; writes what libraries print into
+the log; and ends when its parent does, whatever happens to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Dict, Iterator, TextIO
+
+import luigi.task_register
+
+from pipeline import settings as settings_module
+from pipeline.base import Job, StageTask
+from pipeline.provenance import LOG, MANIFEST, describe_run, hash_files, write_json
+from pipeline.supervisor import die_with_parent
+from tcc.config import Settings
+from tcc.errors import TargetError, TccError
+from tcc.progress import Interrupted, Progress
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 143
+_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_TO_SAVE = 60.0
+_SECONDS_BETWEEN_EVENTS = 0.2
+
+
+def main() -> int:
+    """Read a request, do the work, return the exit code."""
+    request = json.loads(sys.stdin.read())
+    stop = threading.Event()
+    _follow_parent(request["parent"], stop)
+    events = os.fdopen(os.dup(1), "w")
+    settings = Settings.from_dict(request["settings"])
+    with settings_module.using(settings):
+        task = _task(request)
+        try:
+            with _locked(task.work_directory.with_suffix(".lock"), _reporter(events, stop)):
+                if task.complete() and not request["rerun"]:
+                    return 0
+                return _build(task, events, stop)
+        except Interrupted:
+            return EXIT_INTERRUPTED
+
+
+def _task(request: Dict[str, Any]) -> StageTask:
+    importlib.import_module(request["module"])
+    task: StageTask = luigi.task_register.Register.get_task_cls(request["task"])(**request["params"])
+    if task.fingerprint != request["fingerprint"]:
+        raise TargetError(
+            f"{request['task']}: its inputs changed while it waited to start (fingerprint {request['fingerprint']} "
+            f"became {task.fingerprint}); run again"
+        )
+    return task
+
+
+def _build(task: StageTask, events: TextIO, stop: threading.Event) -> int:
+    work = task.work_directory
+    work.mkdir(parents=True, exist_ok=True)
+    if (work / MANIFEST).exists():  # a run was killed between its last two renames
+        _publish(work, task.directory)
+        return 0
+    with open(work / LOG, "a", encoding="utf-8") as log:
+        _redirect_output(log)
+        try:
+            _make(task, events, stop)
+        except (Interrupted, KeyboardInterrupt):
+            print("stopped on request; run again to continue", flush=True)
+            return EXIT_INTERRUPTED
+        except Exception as error:
+            traceback.print_exc()
+            text = str(error) if isinstance(error, TccError) else f"{type(error).__name__}: {error}"
+            _send(events, {"error": text, "log": str(work / LOG)})
+            return EXIT_FAILED
+    _publish(work, task.directory)
+    return 0
+
+
+def _make(task: StageTask, events: TextIO, stop: threading.Event) -> None:
+    started = time.time()
+    progress = _reporter(events, threading.Event() if task.saves_when_stopped else stop)
+    job = Job(task.work_directory, task.settings, progress, stop.is_set)
+    made = task.make(job)
+    upstream = {
+        name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name
+        for name, tasks in task.requires().items()
+    }
+    result = {
+        "stage": task.stage,
+        "name": task.name,
+        "fingerprint": task.fingerprint,
+        "version": task.version,
+        "params": task.params,
+        "settings": task.own_settings(task.settings, **task.params),
+        "upstream": upstream,
+        "counts": made.counts,
+        "skipped": made.skipped,
+        **made.details,
+        "files": hash_files(job.directory, task.hash_file),
+    }
+    run = describe_run(started=started, seconds=time.time() - started, device=made.device)
+    write_json(job.directory / MANIFEST, {"result": result, "run": run})
+
+
+def _publish(work: Path, target: Path) -> None:
+    """Put a whole target in its place; what was there before goes when the new one is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        old = work.with_name(f"{work.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(target, old)
+        os.rename(work, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(work, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _reporter(events: TextIO, stop: threading.Event) -> Progress:
+    """A progress callback that tells the parent; it ends the work by Interrupted once `stop` is set."""
+    next_time = 0.0
+
+    def report(fraction: float, status: str) -> None:
+        nonlocal next_time
+        if stop.is_set():
+            raise Interrupted
+        now = time.monotonic()
+        if now >= next_time or fraction >= 1:
+            next_time = now + _SECONDS_BETWEEN_EVENTS
+            _send(events, {"fraction": min(max(float(fraction), 0.0), 1.0), "status": status})
+
+    return report
+
+
+def _send(events: TextIO, event: Dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone; the watcher ends this process
+        events.write(json.dumps(event) + "\n")
+        events.flush()
+
+
+def _redirect_output(log: TextIO) -> None:
+    """What libraries print, in Python or below it, goes into the log."""
+    sys.stdout.flush()
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    """Hold a lock that the kernel gives back when this process dies. The file stays: removing it would race."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                progress(0.0, "another run is doing this; waiting for it")
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        yield
+
+
+def _follow_parent(parent: int, stop: threading.Event) -> None:
+    """SIGTERM asks for a stop; so does the death of the parent, after which this process lives a minute at most."""
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then asks for a stop
+    die_with_parent(signal.SIGTERM)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        stop.set()
+        time.sleep(_SECONDS_TO_SAVE)
+        os._exit(EXIT_INTERRUPTED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""ClipsTask: which of the videos can be used, and what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+from pipeline.base import Job, Made, StageTask
+from pipeline.catalog import catalog, read_clip_labels, video_folder
+from pipeline.provenance import write_json
+from pipeline.videos import VideosTask
+from tcc.config import Settings
+from tcc.errors import VideoError
+
+CLIPS = "clips.json"
+
+
+class ClipsTask(StageTask):
+    """Look into every video: frames, fps, size, rotation, duration, split, labels; report those that cannot be used."""
+
+    stage = "clips"
+    version = 1
+
+    @classmethod
+    def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {"videos": VideosTask()}
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        clips = catalog(settings)
+        return {
+            "clips": dataclasses.asdict(settings.clips),
+            "splits": {clip.name: clip.split for clip in clips.clips},
+            "labels": clips.label_identity(list(clips.clips)),
+        }
+
+    @classmethod
+    def readable(cls, settings: Settings, **params: Any) -> str:
+        return catalog(settings).name
+
+    def make(self, job: Job) -> Made:
+        from tcc.video.probe import probe_clips
+
+        source = self.requires()["videos"].directory
+        clips = catalog(job.settings).clips
+        execution = job.settings.execution
+        infos = probe_clips(
+            video_folder(job.settings, source),
+            [clip.name for clip in clips],
+            min_frames=job.settings.clips.min_frames,
+            workers=execution.decode_workers,
+            timeout_seconds=execution.clip_timeout_seconds,
+            progress=job.progress,
+        )
+        labels = read_clip_labels(job.settings, source)
+        rows = [
+            {
+                **dataclasses.asdict(info),
+                "identity": clip.identity,
+                "split": clip.split,
+                "segments": len(labels.segments.get(clip.name, [])) if labels else 0,
+            }
+            for clip, info in zip(clips, infos)
+        ]
+        bad = [{"clip": info.name, "reason": info.problem} for info in infos if info.problem]
+        _refuse_if_too_many(bad, len(rows), job.settings.clips.max_bad_fraction)
+        write_json(job.directory / CLIPS, rows)
+        counts = {"in": len(rows), "out": len(rows) - len(bad), "skipped": len(bad)}
+        return Made(counts=counts, skipped=bad)
+
+
+def read_clips(directory: Path) -> List[Dict[str, Any]]:
+    """The rows that ClipsTask wrote."""
+    with open(directory / CLIPS, encoding="utf-8") as file:
+        return list(json.load(file))
+
+
+def _refuse_if_too_many(bad: List[Dict[str, str]], total: int, allowed: float) -> None:
+    if len(bad) > allowed * total:
+        first = "; ".join(f"{row['clip']}: {row['reason']}" for row in bad[:5])
+        raise VideoError(
+            f"{len(bad)} of {total} videos cannot be used, more than [clips] max_bad_fraction = {allowed} allows. "
+            f"{first}. Repair or remove them, or raise the setting"
+        )

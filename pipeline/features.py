@@ -1,0 +1,99 @@
+"""FeaturesTask: what a frozen backbone makes of each frame, computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, List, Tuple
+
+import luigi
+
+from pipeline.base import Job, Made, StageTask
+from pipeline.catalog import catalog
+from pipeline.shards import ShardsTask, shard_tasks
+from pipeline.weights import WEIGHTS, WeightsTask
+from tcc.config import SPLITS, Settings
+
+FEATURES = "features.npz"
+
+
+class FeaturesTask(StageTask):
+    """Features of one shard's clips, float16."""
+
+    stage = "features"
+    version = 1
+
+    split = luigi.ChoiceParameter(choices=SPLITS, description="train, val or test")
+    shard = luigi.IntParameter(description="which of the split's shards")
+
+    @classmethod
+    def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {"shard": ShardsTask(**params), "weights": WeightsTask()}
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return dataclasses.asdict(settings.features)
+
+    @classmethod
+    def readable(cls, settings: Settings, **params: Any) -> str:
+        return f"{catalog(settings).name}-{settings.backbone.name}-{params['split']}{params['shard']:03d}"
+
+    def make(self, job: Job) -> Made:
+        from tcc import weights
+        from tcc.device import open_device
+        from tcc.features import compute_features
+        from tcc.models.backbone import build_backbone
+        from tcc.sequences import save_sequences
+        from tcc.video.shards import read_records
+
+        device = open_device(job.settings.device.kind)
+        upstream = self.requires()
+        backbone = build_backbone(job.settings.backbone)
+        weights.load_into(backbone, upstream["weights"].directory / WEIGHTS)
+        shard, config = upstream["shard"], job.settings.features
+        total = shard.manifest()["result"]["counts"]["out"]
+        phases = shard.phases()
+        records = read_records(shard.directory / shard.shard_file())
+        clips = []
+        for clip in compute_features(records, backbone, grid=config.grid, batch_frames=config.batch_frames):
+            clips.append(clip)
+            job.progress(len(clips) / max(total, 1), f"{len(clips)}/{total} clips")
+        save_sequences(job.directory / FEATURES, clips, phases=phases, identity=self.fingerprint)
+        counts = {"in": total, "out": len(clips), "skipped": 0, "frames": sum(len(clip) for clip in clips)}
+        return Made(counts=counts, device=device.name)
+
+
+def features_tasks(settings: Settings, split: str) -> List[FeaturesTask]:
+    """Features of all shards of a split."""
+    return [FeaturesTask(split=task.split, shard=task.shard) for task in shard_tasks(settings, split)]
+
+
+def is_frozen(settings: Settings) -> bool:
+    """Whether the backbone's features can be computed once."""
+    return settings.backbone.trained == "frozen"
+
+
+def input_tasks(settings: Settings, split: str) -> List[Any]:
+    """What training and embedding read: features where the backbone is frozen, else shards."""
+    return features_tasks(settings, split) if is_frozen(settings) else shard_tasks(settings, split)
+
+
+def open_source(settings: Settings, tasks: List[Any]) -> Tuple[Any, List[str]]:
+    """The clips that `input_tasks` made, ready to draw from, and the names of the phases."""
+    from tcc.dataset.batches import FeatureClips, FrameClips
+    from tcc.sequences import load_sequences
+    from tcc.video.shards import read_records
+
+    if is_frozen(settings):
+        loaded = [load_sequences(task.directory / FEATURES) for task in tasks]
+        clips = [clip for part, _ in loaded for clip in part]
+        return FeatureClips(sorted(clips, key=lambda clip: clip.name)), loaded[0][1]
+    records = [record for task in tasks for record in read_records(task.directory / task.shard_file())]
+    return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()
+
+
+def load_features(tasks: List[FeaturesTask]) -> List[Any]:
+    """The features of all these shards' clips, in the order of their names."""
+    from tcc.sequences import load_sequences
+
+    clips = [clip for task in tasks for clip in load_sequences(task.directory / FEATURES)[0]]
+    return sorted(clips, key=lambda clip: clip.name)

@@ -1,0 +1,98 @@
+"""ReportTask: one self-contained HTML page."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+from pipeline.base import Job, Made, StageTask
+from pipeline.embedding import EmbedTask, embeddings_file
+from pipeline.evaluation import EvalTask
+from pipeline.selection import SELECTION, SelectTask
+from pipeline.shards import shard_tasks
+from pipeline.training import TrainTask, run_name
+from tcc.config import Settings
+
+REPORT = "report.html"
+
+
+class ReportTask(StageTask):
+    """Metrics, curves, similarity matrix and an aligned video on one page that opens from disk."""
+
+    stage = "reports"
+    version = 1
+
+    @classmethod
+    def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {
+            "training": TrainTask(),
+            "selection": SelectTask(),
+            "embeddings": EmbedTask(),
+            "evaluation": EvalTask(),
+            "shards": shard_tasks(settings, "test"),
+        }
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return dataclasses.asdict(settings.report)
+
+    @classmethod
+    def readable(cls, settings: Settings, **params: Any) -> str:
+        return run_name(settings)
+
+    def hash_file(self, path: Path) -> str:
+        """The page without its timing block, which differs from run to run."""
+        if path.name != REPORT:
+            return super().hash_file(path)
+        from tcc.report import without_timing
+
+        return hashlib.sha256(without_timing(path.read_text(encoding="utf-8")).encode()).hexdigest()
+
+    def make(self, job: Job) -> Made:
+        from tcc.report import ReportInputs, write_report
+        from tcc.sequences import load_sequences
+        from tcc.video.shards import read_records
+
+        upstream = self.requires()
+        clips, phases = load_sequences(upstream["embeddings"].directory / embeddings_file("test"))
+        shards = upstream["shards"]
+        frames = {record.name: record.frames for task in shards for record in read_records(task.directory / task.shard_file())}
+        inputs = ReportInputs(
+            title=run_name(job.settings),
+            settings=job.settings.as_dict(),
+            metrics=_read_metrics(upstream["evaluation"].directory),
+            history=_read_lines(upstream["training"].directory / "history.jsonl"),
+            selection=json.loads((upstream["selection"].directory / SELECTION).read_text(encoding="utf-8")),
+            clips=clips,
+            frames=frames,
+            phases=phases,
+            stages=_stages(self),
+        )
+        counts = write_report(job.directory / REPORT, inputs, job.settings.report, progress=job.progress)
+        return Made(counts=counts)
+
+
+def _read_metrics(directory: Path) -> Dict[str, Any]:
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json")) if path.name != "manifest.json"}
+
+
+def _read_lines(path: Path) -> List[Dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _stages(task: StageTask) -> List[Dict[str, Any]]:
+    """The manifests of everything upstream of a task, in the order of the pipeline."""
+    seen: Dict[str, Dict[str, Any]] = {}
+
+    def visit(one: Any) -> None:
+        for tasks in one.requires().values():
+            for upstream in tasks if isinstance(tasks, list) else [tasks]:
+                if upstream.name not in seen:
+                    visit(upstream)
+                    seen[upstream.name] = upstream.manifest()
+
+    visit(task)
+    return list(seen.values())

@@ -1,0 +1,159 @@
+"""The parent's side of a stage's child process: start it, pass on its progress, stop it, say why it failed.
+
+The child's standard output carries one JSON object a line: {"fraction", "status"}, then {"done"} or {"error"}.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from tqdm import tqdm
+
+from pipeline.provenance import LOG
+from tcc.errors import TccError
+
+_log = logging.getLogger("luigi-interface.pipeline")
+_PR_SET_PDEATHSIG = 1
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_PAGE_UPDATES = 1.0
+_SECONDS_TO_STOP = 60.0
+_LOG_LINES_SHOWN = 15
+
+
+class StageFailed(TccError):
+    """The work of a stage failed; the message is the child's error."""
+
+
+def run_in_child(task: Any) -> None:
+    """Do a task's work in a fresh process and return when its target is whole.
+
+    Raises: StageFailed with the child's error, or how it died and the end of its log.
+    """
+    if multiprocessing.parent_process() is not None:  # one of Luigi's worker processes, which outlive a killed Luigi
+        die_with_parent(signal.SIGTERM)
+    child = _start(task)
+    try:
+        last = _relay(task, child)
+        code = child.wait()
+    finally:
+        _stop(child)
+    if code != 0:
+        raise StageFailed(_reason(task, code, last))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask the kernel to send this process `signal_number` when its parent dies (Linux; elsewhere nothing happens)."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal_number)
+    except (OSError, AttributeError):
+        _log.debug("no prctl here: a killed parent is noticed by polling alone")
+
+
+def _start(task: Any) -> subprocess.Popen[str]:
+    request = {
+        "module": type(task).__module__,
+        "task": task.task_family,
+        "params": task.params,
+        "fingerprint": task.fingerprint,
+        "rerun": task.rerun,
+        "settings": task.settings.as_dict(),
+        "parent": os.getpid(),
+    }
+    project = str(Path(__file__).resolve().parent.parent)
+    paths = [project, *filter(None, [os.environ.get("PYTHONPATH")])]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert child.stdin is not None
+    child.stdin.write(json.dumps(request))
+    child.stdin.close()
+    return child
+
+
+def _relay(task: Any, child: subprocess.Popen[str]) -> Dict[str, Any]:
+    """Pass the child's events on to the terminal, the log and the scheduler's page; return the last one."""
+    last: Dict[str, Any] = {}
+    assert child.stdout is not None
+    with _Display(task) as display:
+        for line in child.stdout:
+            last = json.loads(line)
+            if "fraction" in last:
+                display.show(last["fraction"], last["status"])
+    return last
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """Let the child save and stop; kill it if it does not."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(_SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
+
+
+def _reason(task: Any, code: int, last: Dict[str, Any]) -> str:
+    if "error" in last:
+        return f"{task.task_family}: {last['error']}\n(log: {last['log']})"
+    log = task.work_directory / LOG
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"{task.task_family}: its process ended early ({how}); run again to continue\n{_tail(log)}(log: {log})"
+
+
+def _tail(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
+    except OSError:
+        return ""
+    return "".join(f"  {line}\n" for line in lines)
+
+
+class _Display:
+    """A bar in a terminal, plain lines elsewhere, percentage and status in the scheduler's page."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+        self._title = f"{task.stage} {task.name}"
+        self._bar: Optional[tqdm] = None
+        self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+        self._next_page_update = 0.0
+
+    def __enter__(self) -> _Display:
+        if sys.stderr.isatty():
+            bar_format = "{desc} {percentage:3.0f}%|{bar:20}| {postfix}"
+            self._bar = tqdm(total=100, desc=self._title, bar_format=bar_format, leave=False, dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, fraction: float, status: str) -> None:
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.n = round(100 * fraction)
+            self._bar.set_postfix_str(status)
+        elif now >= self._next_line:
+            _log.info("%s: %3.0f %%, %s", self._title, 100 * fraction, status)
+            self._next_line = now + _SECONDS_BETWEEN_LINES
+        if now >= self._next_page_update or fraction >= 1:
+            self._task.set_progress_percentage(round(100 * fraction))
+            self._task.set_status_message(status)
+            self._next_page_update = now + _SECONDS_BETWEEN_PAGE_UPDATES

@@ -1,0 +1,88 @@
+"""TrainTask: train the embedder; checkpoints on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict
+
+from pipeline.base import Job, Made, StageTask
+from pipeline.catalog import catalog
+from pipeline.features import input_tasks, is_frozen, open_source
+from pipeline.weights import WEIGHTS, WeightsTask
+from tcc.config import Settings
+
+_NOT_IN_THE_BYTES = ("log_every",)
+
+
+class TrainTask(StageTask):
+    """Train by the chosen method; continues at the last checkpoint."""
+
+    stage = "checkpoints"
+    version = 1
+    saves_when_stopped = True
+
+    @classmethod
+    def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {"inputs": input_tasks(settings, "train"), "weights": WeightsTask()}
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        training = dataclasses.asdict(settings.training)
+        for name in _NOT_IN_THE_BYTES:
+            del training[name]
+        return {
+            "training": training,
+            "sampling": dataclasses.asdict(settings.sampling),
+            "embedder": dataclasses.asdict(settings.embedder),
+            "trained": settings.backbone.trained,
+        }
+
+    @classmethod
+    def readable(cls, settings: Settings, **params: Any) -> str:
+        return run_name(settings)
+
+    def make(self, job: Job) -> Made:
+        from tcc.device import open_device
+        from tcc.training.loop import train
+
+        device = open_device(job.settings.device.kind)
+        source, _ = open_source(job.settings, self.requires()["inputs"])
+        encoder = build_encoder(job.settings, self.requires()["weights"], source)
+        result = train(
+            source,
+            encoder,
+            job.directory,
+            sampling=job.settings.sampling,
+            training=job.settings.training,
+            progress=job.progress,
+            should_stop=job.should_stop,
+        )
+        counts = {"in": len(source), "out": len(source), "skipped": 0, "steps": result.steps}
+        return Made(counts=counts, details={"final_losses": result.losses}, device=device.name)
+
+
+def run_name(settings: Settings) -> str:
+    """What a person would call a training run."""
+    return f"{catalog(settings).name}-{settings.training.method}-seed{settings.training.seed}"
+
+
+def build_encoder(settings: Settings, weights_task: Any, source: Any) -> Any:
+    """The network of these settings with its pretrained backbone; nothing else is loaded."""
+    from tcc import weights
+    from tcc.models.backbone import build_backbone
+    from tcc.models.embedder import Embedder
+    from tcc.models.encoder import Encoder
+
+    backbone = None
+    channels = source.feature_channels if is_frozen(settings) else 0
+    if not is_frozen(settings):
+        backbone = build_backbone(settings.backbone)
+        weights.load_into(backbone, weights_task.directory / WEIGHTS)
+        channels = backbone.feature_channels
+    embedder = Embedder(
+        settings.embedder,
+        num_context_frames=settings.sampling.num_context_frames,
+        feature_channels=channels,
+        seed=settings.training.seed,
+    )
+    return Encoder(backbone, embedder, trained=settings.backbone.trained)

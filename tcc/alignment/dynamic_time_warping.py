@@ -1,0 +1,98 @@
+"""Dynamic time warping: the cheapest way to walk two sequences to their ends, never backwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from tcc.alignment.distance import pairwise_distances
+
+
+@dataclass(frozen=True)
+class WarpingPath:
+    """The cheapest path: step p pairs frame query_indices[p] with frame candidate_indices[p].
+
+    Attributes:
+      query_indices, candidate_indices: int64 [P]; from (0, 0) to the last frames, each step 0 or 1 further in each.
+      cost: sum of the distances along the path.
+    """
+
+    query_indices: np.ndarray
+    candidate_indices: np.ndarray
+    cost: float
+
+    def first_match(self) -> np.ndarray:
+        """For each query frame the first candidate frame on its part of the path; int64 [Tq]."""
+        _, first = np.unique(self.query_indices, return_index=True)
+        return self.candidate_indices[first]
+
+
+def dynamic_time_warping(
+    query: np.ndarray, candidates: np.ndarray, *, distance: str = "sqeuclidean"
+) -> WarpingPath:
+    """Align two whole sequences.
+
+    cost[i, j] = d(query_i, candidates_j) + min(cost[i-1, j-1], cost[i-1, j], cost[i, j-1])
+
+    Of equally cheap ways the path takes the diagonal, then the step in the query.
+
+    Args:
+      query: [Tq, D]. candidates: [Tc, D]. distance: sqeuclidean or cosine.
+    Returns: WarpingPath. Time and memory grow with Tq * Tc (16 bytes a cell and more for unequal lengths).
+    Raises: as `pairwise_distances`.
+    Reference: Sakoe and Chiba, Dynamic programming algorithm optimization for spoken word recognition, 1978.
+    """
+    return cheapest_path(pairwise_distances(query, candidates, distance=distance))
+
+
+def cheapest_path(distances: np.ndarray) -> WarpingPath:
+    """The same for a matrix of distances [Tq, Tc], finite."""
+    costs = _accumulate(distances)
+    query_indices, candidate_indices = _trace_back(costs, *distances.shape)
+    return WarpingPath(query_indices, candidate_indices, float(costs[-1, -1]))
+
+
+def _accumulate(distances: np.ndarray) -> np.ndarray:
+    """Costs by anti-diagonals: row i + j + 2, column i + 1 holds cell (i, j); a border of infinity around.
+
+    The cells of one anti-diagonal do not depend on each other, so each is three array operations.
+    """
+    num_query, num_candidates = distances.shape
+    diagonals = _skew(distances)
+    costs = np.full((num_query + num_candidates + 1, num_query + 1), np.inf)
+    costs[0, 0] = 0  # the way into (0, 0); no other cell has it as a neighbor
+    for diagonal in range(num_query + num_candidates - 1):
+        first, end = max(0, diagonal - num_candidates + 1), min(num_query, diagonal + 1)
+        one_back, cells = costs[diagonal + 1], costs[diagonal + 2, first + 1 : end + 1]
+        np.minimum(one_back[first:end], one_back[first + 1 : end + 1], out=cells)
+        np.minimum(cells, costs[diagonal, first:end], out=cells)
+        np.add(cells, diagonals[diagonal, first:end], out=cells)
+    return costs
+
+
+def _skew(distances: np.ndarray) -> np.ndarray:
+    """Row i + j, column i holds cell (i, j): each anti-diagonal becomes one contiguous row."""
+    num_query, num_candidates = distances.shape
+    skewed = np.empty((num_query + num_candidates - 1, num_query))
+    down, right = skewed.strides
+    np.lib.stride_tricks.as_strided(skewed, (num_query, num_candidates), (down + right, down))[:] = distances
+    return skewed
+
+
+def _trace_back(costs: np.ndarray, num_query: int, num_candidates: int) -> Tuple[np.ndarray, np.ndarray]:
+    i, j = num_query - 1, num_candidates - 1
+    path = [(i, j)]
+    cost = costs.item
+    while i or j:
+        diagonal, query_step, candidate_step = cost(i + j, i), cost(i + j + 1, i), cost(i + j + 1, i + 1)
+        if diagonal <= query_step and diagonal <= candidate_step:
+            i, j = i - 1, j - 1
+        elif query_step <= candidate_step:
+            i -= 1
+        else:
+            j -= 1
+        path.append((i, j))
+    steps = np.array(path[::-1], dtype=np.int64)
+    return steps[:, 0], steps[:, 1]

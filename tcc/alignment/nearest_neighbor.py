@@ -1,0 +1,69 @@
+"""The nearest frame of another sequence, or of each of many."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+
+from tcc.alignment.distance import check_embeddings, comparable
+
+# Squared distances by matrix product carry rounding errors of some 1e-15 of the largest squared length; two candidates
+# closer together than this share of it are equally near.
+TIE_TOLERANCE = 1e-13
+_BLOCK_ELEMENTS = 1 << 21  # 16 MB of distances at a time
+
+
+def nearest_neighbors(query: np.ndarray, candidates: np.ndarray, *, distance: str = "sqeuclidean") -> np.ndarray:
+    """For each query frame the index of the nearest candidate frame; of equally near ones the first.
+
+    nn(t) = argmin_s d(query_t, candidates_s)
+
+    Args:
+      query: [Tq, D]. candidates: [Tc, D]. distance: sqeuclidean or cosine.
+    Returns: int64 [Tq], indices into candidates.
+    Raises: as `pairwise_distances`.
+    """
+    comparable(query, candidates, distance=distance)
+    return NearestInEach([candidates], distance=distance).neighbors(query)[0]
+
+
+class NearestInEach:
+    """Finds the nearest frame in each of N sequences with one matrix product for all.
+
+    Args:
+      sequences: N arrays [T_n, D], T_n at least 1. distance: sqeuclidean or cosine.
+    Raises: as `pairwise_distances`.
+    """
+
+    def __init__(self, sequences: Sequence[np.ndarray], *, distance: str = "sqeuclidean") -> None:
+        self._distance = distance
+        frames = [check_embeddings(f"sequence {n}", array, distance) for n, array in enumerate(sequences)]
+        # A shift changes no distance and keeps small ones from drowning in rounding far from the origin.
+        self._shift = np.concatenate(frames).mean(axis=0)
+        self._longest = max(len(array) for array in frames)
+        self._columns = np.zeros((self._shift.size, len(frames), self._longest))
+        self._squares = np.full((len(frames), self._longest), np.inf)
+        for n, array in enumerate(frames):
+            centred = array - self._shift
+            self._columns[:, n, : len(array)] = -2 * centred.T
+            self._squares[n, : len(array)] = np.einsum("td,td->t", centred, centred)
+        self._largest = self._squares[np.isfinite(self._squares)].max()
+
+    def neighbors(self, query: np.ndarray) -> np.ndarray:
+        """For each frame of `query` [Tq, D] the first of the nearest frames in each sequence; int64 [N, Tq]."""
+        # Between vectors of length 1 the squared distance is 2 - 2 cos: one order for both distances.
+        query = check_embeddings("query", query, self._distance) - self._shift
+        tolerance = TIE_TOLERANCE * max(self._largest, np.einsum("td,td->t", query, query).max())
+        columns = self._columns.reshape(len(self._columns), -1)
+        rows = max(1, _BLOCK_ELEMENTS // columns.shape[1])
+        found = np.empty((len(self._squares), len(query)), dtype=np.int64)
+        for start in range(0, len(query), rows):
+            block = slice(start, start + rows)
+            # |query|^2 is the same for every candidate: left out.
+            distances = (query[block] @ columns).reshape(-1, *self._squares.shape)
+            distances += self._squares
+            nearest = distances.min(axis=2, keepdims=True)
+            nearest += tolerance
+            found[:, block] = (distances <= nearest).argmax(axis=2).T
+        return found

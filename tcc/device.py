@@ -1,0 +1,193 @@
+"""The device that everything runs on, opened once per process before any variable exists.
+
+The only module that knows the Ascend plugin `npu_device`. Ascend's order (environment, import, options, open,
+as_default, the first variable) holds by construction: `open_device` refuses to open an NPU once a variable exists, and
+training and embedding refuse to start before a device is open. TensorFlow is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Union
+
+from tcc.errors import DeviceError, SettingsError
+
+KINDS = ("auto", "npu", "gpu", "cpu")
+_NPU_SMI_SECONDS = 10
+_opened: Dict[str, "Device"] = {}
+
+
+@dataclass(frozen=True)
+class Device:
+    """An open device: its kind (npu, gpu, cpu), its name as TensorFlow or the plugin gives it, and what it is made of."""
+
+    kind: str
+    name: str
+    description: str
+
+
+def open_device(kind: str = "auto", *, dev: Union[str, Path] = "/dev") -> Device:
+    """Open the device that this process works on; call it before the first variable or model is made.
+
+    Also makes TensorFlow's operations repeatable. A second call returns the device that is already open.
+
+    Args:
+      kind: npu, gpu, cpu, or auto: an NPU where plugin and device are there, else a GPU that TensorFlow sees, else the CPU.
+      dev: folder of device nodes.
+    Raises: SettingsError for an unknown kind; DeviceError if the device is missing (with what is missing), another one is
+      already open, or variables were made before an NPU was opened.
+    """
+    if kind not in KINDS:
+        raise SettingsError(f"kind: must be one of {', '.join(KINDS)}; got {kind!r}")
+    device = _opened.get("device")
+    if device is None:
+        device = _open(choose_kind(dev=dev) if kind == "auto" else kind, Path(dev))
+        _opened["device"] = device
+    if kind not in ("auto", device.kind):
+        raise DeviceError(f"{kind}: this process already works on {device.kind}; use one device per process")
+    return device
+
+
+def require_device() -> Device:
+    """The open device.
+
+    Raises: DeviceError if `open_device` was not called.
+    """
+    if "device" not in _opened:
+        raise DeviceError("no device is open: call tcc.device.open_device(...) before the model is built")
+    return _opened["device"]
+
+
+def choose_kind(*, dev: Union[str, Path] = "/dev") -> str:
+    """What auto means here: npu, gpu or cpu. The plugin is looked for, never imported."""
+    if _has_plugin() and _has_npu(Path(dev)):
+        return "npu"
+    import tensorflow as tf
+
+    return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
+def count_npus(*, dev: Union[str, Path] = "/dev") -> Optional[int]:
+    """NPUs of this machine as npu-smi counts them, else as device nodes; None where neither is there."""
+    counted = _count_by_npu_smi()
+    if counted is not None:
+        return counted
+    nodes = [path for path in Path(dev).glob("davinci*") if re.fullmatch(r"davinci\d+", path.name)]
+    return len(nodes) or None
+
+
+def _open(kind: str, dev: Path) -> Device:
+    if kind == "npu":
+        return _open_npu(dev)
+    _make_deterministic()
+    return _open_gpu() if kind == "gpu" else _open_cpu()
+
+
+def _open_cpu() -> Device:
+    import tensorflow as tf
+
+    _hide_gpus(tf)
+    return Device("cpu", "/device:CPU:0", f"CPU with {os.cpu_count()} cores")
+
+
+def _hide_gpus(tf: Any) -> None:
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError as error:
+        raise DeviceError(f"cpu: TensorFlow has already taken a GPU ({error}); open the device first") from error
+
+
+def _open_gpu() -> Device:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        raise DeviceError(
+            "gpu: TensorFlow sees no GPU; install a TensorFlow with GPU support and a driver, or set [device] kind = cpu"
+        )
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return Device("gpu", "/device:GPU:0", _gpu_name(tf, gpus[0]))
+
+
+def _gpu_name(tf: Any, gpu: Any) -> str:
+    return str(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU"))
+
+
+def _make_deterministic() -> None:
+    # TensorFlow 2.6 knows only the variable; later ones read it when the first kernel is made, or take the call.
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"
+    import tensorflow as tf
+
+    enable = getattr(tf.config.experimental, "enable_op_determinism", None)
+    if enable is not None:
+        enable()
+
+
+def _open_npu(dev: Path) -> Device:
+    missing = _missing_for_npu(dev)
+    if missing:
+        raise DeviceError(f"npu: missing {'; '.join(missing)}")
+    if _variables_exist():
+        raise DeviceError("npu: variables already exist, and opening an NPU would lose them; open the device first")
+    import npu_device
+
+    try:
+        handle = npu_device.open().as_default()
+    except RuntimeError as error:
+        raise DeviceError(f"npu: the Ascend engine refused to open the device: {error}") from error
+    return Device("npu", str(handle.name()), "Ascend NPU")
+
+
+def _missing_for_npu(dev: Path) -> list:
+    missing = []
+    if not _has_plugin():
+        missing.append("the plugin (Python package npu_device, part of the Ascend TF Adapter; put it on PYTHONPATH)")
+    if not _has_npu(dev):
+        missing.append(f"the driver or device node ({dev}/davinci0; npu-smi info -l counts no NPU)")
+    version = _tensorflow_version()
+    if not version.startswith("2.6"):
+        missing.append(f"TensorFlow 2.6 (the plugin's only version; this is {version})")
+    return missing
+
+
+def _tensorflow_version() -> str:
+    import tensorflow as tf
+
+    return str(tf.__version__)
+
+
+def _has_plugin() -> bool:
+    return importlib.util.find_spec("npu_device") is not None
+
+
+def _has_npu(dev: Path) -> bool:
+    return bool(count_npus(dev=dev))
+
+
+def _count_by_npu_smi() -> Optional[int]:
+    command = shutil.which("npu-smi")
+    if command is None:
+        return None
+    try:
+        run = subprocess.run(
+            [command, "info", "-l"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_NPU_SMI_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(rb"Total Count\s*:\s*(\d+)", run.stdout)
+    return int(found.group(1)) if run.returncode == 0 and found else None
+
+
+def _variables_exist() -> bool:
+    import tensorflow as tf
+
+    gc.collect()
+    return any(issubclass(type(item), tf.Variable) for item in gc.get_objects())

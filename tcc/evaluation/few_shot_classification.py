@@ -1,0 +1,159 @@
+"""Few-shot classification: phase classification when only a few videos are labelled."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from scipy import stats
+
+from tcc.errors import MetricUndefined
+from tcc.evaluation.clips import check_clips, check_same_size, usable_labelled
+from tcc.evaluation.result import MetricResult, left_out, nothing_left
+from tcc.evaluation.support_vectors import PhaseClassifier, Scores
+from tcc.progress import Progress, silent
+from tcc.sequences import ClipSequence
+
+METRIC = "few_shot_classification"
+PROTOCOL = "tcc-svm v1"
+
+Episode = Tuple[int, ...]
+
+
+def few_shot_classification(
+    train: Sequence[ClipSequence],
+    test: Sequence[ClipSequence],
+    *,
+    phases: Sequence[str],
+    num_videos: Sequence[int],
+    num_episodes: int,
+    seed: int,
+    split: str = "test",
+    episodes: Optional[Mapping[int, Sequence[Sequence[int]]]] = None,
+    num_threads: int = 2,
+    progress: Progress = silent,
+) -> MetricResult:
+    """Accuracy of the phase SVM trained on k clips drawn at random, averaged over episodes.
+
+    mean_k = 1/E sum_e accuracy_e        interval_k = mean_k +- t(0.975, E - 1) s_k / sqrt(E)
+
+    Args:
+      train, test, phases, split: as for `phase_classification`.
+      num_videos: values of k, the number of labelled clips.
+      num_episodes: E, draws (without replacement inside a draw) for each k.
+      seed: draws for k come from default_rng([seed, k]).
+      episodes: indices into the usable training clips for each k, instead of draws.
+      num_threads: episodes fitted at the same time; changes no result.
+      progress: told the share of fits done.
+    Returns: MetricResult; value is mean_k of the largest k that is defined, count its episodes. details["videos"] has one
+      entry for each k. A k above the number of usable training clips is left undefined.
+    Raises: MetricUndefined if nothing is left; ShapeError for unequal D or labels out of range.
+    Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
+    """
+    check_clips("train", train, num_phases=len(phases))
+    check_clips("test", test, num_phases=len(phases))
+    check_same_size(train, test)
+    usable_train, undefined = usable_labelled(train, where="training")
+    usable_test, undefined_test = usable_labelled(test, where=split)
+    undefined += undefined_test
+    for everything, usable in (("training clip", usable_train), (f"{split} clip", usable_test)):
+        if not usable:
+            raise nothing_left(METRIC, everything, undefined)
+    drawn = {
+        k: _as_drawn(episodes[k]) if episodes else draw_episodes(len(usable_train), k, num_episodes, seed=seed)
+        for k in sorted(set(num_videos))
+        if k <= len(usable_train)
+    }
+    scores = _score_all(PhaseClassifier(usable_train, usable_test), drawn, num_threads, progress)
+    entries = []
+    for k in sorted(set(num_videos)):
+        entry, reasons = _describe(k, drawn.get(k), scores, len(usable_train))
+        entries.append(entry)
+        undefined += reasons
+    defined = [entry for entry in entries if entry["value"] is not None]
+    if not defined:
+        raise nothing_left(METRIC, "number of videos", undefined)
+    return MetricResult(
+        metric=METRIC,
+        protocol=PROTOCOL,
+        split=split,
+        value=defined[-1]["value"],
+        count=defined[-1]["episodes"],
+        undefined=undefined,
+        details={
+            "unit": "share of frames",
+            "count_of": "episodes",
+            "value_at_videos": defined[-1]["num_videos"],
+            "interval_95": defined[-1]["interval_95"],
+            "seed": None if episodes else seed,
+            "videos": entries,
+        },
+    )
+
+
+def draw_episodes(num_clips: int, num_videos: int, num_episodes: int, *, seed: int) -> List[Episode]:
+    """`num_episodes` draws of `num_videos` different clips out of `num_clips`, each in ascending order."""
+    rng = np.random.default_rng([seed, num_videos])
+    return _as_drawn([rng.permutation(num_clips)[:num_videos] for _ in range(num_episodes)])
+
+
+def mean_interval(values: Sequence[float]) -> Optional[List[float]]:
+    """95 % interval [low, high] of the mean by Student's t; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return [float(np.mean(values) - half), float(np.mean(values) + half)]
+
+
+def _as_drawn(episodes: Sequence[Sequence[int]]) -> List[Episode]:
+    # In one order whatever the draw: the same set of clips then is the same fit, done once.
+    return [tuple(sorted(int(clip) for clip in episode)) for episode in episodes]
+
+
+def _score_all(
+    classifier: PhaseClassifier, drawn: Mapping[int, Sequence[Episode]], num_threads: int, progress: Progress
+) -> Dict[Episode, Union[Scores, str]]:
+    """The scores of each different set of clips, or the reason why it has none."""
+    # The largest first: no thread is left alone with a long fit at the end.
+    different = sorted({episode for episodes in drawn.values() for episode in episodes}, key=lambda e: (-len(e), e))
+
+    def score(episode: Episode) -> Union[Scores, str]:
+        try:
+            return classifier.score(episode)
+        except MetricUndefined as reason:
+            return str(reason)
+
+    results: Dict[Episode, Union[Scores, str]] = {}
+    with ThreadPoolExecutor(num_threads) as pool:
+        for done, (episode, result) in enumerate(zip(different, pool.map(score, different)), start=1):
+            results[episode] = result
+            progress(done / len(different), f"few-shot classification: {done} of {len(different)} sets of clips")
+    return results
+
+
+def _describe(
+    k: int,
+    episodes: Optional[Sequence[Episode]],
+    scores: Mapping[Episode, Union[Scores, str]],
+    num_clips: int,
+) -> Tuple[Dict[str, Any], List[Dict[str, str]]]:
+    entry: Dict[str, Any] = {"num_videos": k, "value": None, "interval_95": None, "episodes": 0, "train_value": None}
+    what = f"{k} labelled videos"
+    if episodes is None:
+        return entry, [left_out(what, f"there are only {num_clips} usable training clips")]
+    reasons = [
+        left_out(f"{what}, episode {number}", scores[episode])
+        for number, episode in enumerate(episodes)
+        if isinstance(scores[episode], str)
+    ]
+    kept = [scores[episode] for episode in episodes if isinstance(scores[episode], Scores)]
+    if kept:
+        accuracies = [score.test for score in kept]
+        entry.update(
+            value=float(np.mean(accuracies)),
+            interval_95=mean_interval(accuracies),
+            episodes=len(kept),
+            train_value=float(np.mean([score.train for score in kept])),
+        )
+    return entry, reasons

@@ -1,0 +1,97 @@
+"""Phase classification: can a simple classifier tell the phase from one frame's embedding?"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+
+from tcc.errors import MetricUndefined
+from tcc.evaluation.clips import check_clips, check_same_size, first_fraction, usable_labelled
+from tcc.evaluation.result import MetricResult, left_out, nothing_left
+from tcc.evaluation.support_vectors import PhaseClassifier, Scores
+from tcc.sequences import ClipSequence
+
+METRIC = "phase_classification"
+PROTOCOL = "tcc-svm v1"
+
+
+def phase_classification(
+    train: Sequence[ClipSequence],
+    test: Sequence[ClipSequence],
+    *,
+    phases: Sequence[str],
+    train_fractions: Sequence[float],
+    split: str = "test",
+) -> MetricResult:
+    """Accuracy over the labelled test frames of an RBF SVM trained on the first clips of the training split.
+
+    accuracy = (frames whose phase is predicted right) / (labelled frames)
+
+    Args:
+      train, test: embeddings [T, D] and labels [T] of clips; frames without a label are left aside.
+      phases: names of the labels 0, 1, ...
+      train_fractions: shares of the N usable training clips, in (0, 1]; the first max(1, int(fraction N)) are used.
+      split: name of the test clips' split.
+    Returns: MetricResult; value is the accuracy with the largest fraction, count the test frames. details["fractions"]
+      has one entry for each fraction, details["confusion"] rows of true, columns of predicted phases (frames).
+    Raises: MetricUndefined if no training or test clip is left, the training clips hold a single phase or their
+      embeddings are constant. ShapeError for unequal D or labels out of range.
+    Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
+    """
+    check_clips("train", train, num_phases=len(phases))
+    check_clips("test", test, num_phases=len(phases))
+    check_same_size(train, test)
+    usable_train, undefined = usable_labelled(train, where="training")
+    usable_test, undefined_test = usable_labelled(test, where=split)
+    undefined += undefined_test
+    for everything, usable in (("training clip", usable_train), (f"{split} clip", usable_test)):
+        if not usable:
+            raise nothing_left(METRIC, everything, undefined)
+    classifier = PhaseClassifier(usable_train, usable_test)
+    fractions: List[Dict[str, Any]] = []
+    for fraction in sorted(set(train_fractions)):
+        num_clips = first_fraction(len(usable_train), fraction)
+        try:
+            scores = classifier.score(range(num_clips))
+        except MetricUndefined as reason:
+            undefined.append(left_out(f"fraction {fraction:g}", str(reason)))
+            scores = None
+        fractions.append(_describe(fraction, num_clips, scores))
+    if scores is None:  # a smaller fraction is part of the largest
+        raise nothing_left(METRIC, "fraction", [entry for entry in undefined if entry["what"].startswith("fraction")])
+    return MetricResult(
+        metric=METRIC,
+        protocol=PROTOCOL,
+        split=split,
+        value=scores.test,
+        count=len(classifier.test_labels),
+        undefined=undefined,
+        details={
+            "unit": "share of frames",
+            "count_of": "labelled frames",
+            "fractions": fractions,
+            "phases": list(phases),
+            "confusion": _confusion(classifier.test_labels, scores.test_predictions, len(phases)),
+            "phases_without_training_frame": _missing(usable_train, phases),
+            "phases_without_test_frame": _missing(usable_test, phases),
+        },
+    )
+
+
+def _describe(fraction: float, num_clips: int, scores: Any) -> Dict[str, Any]:
+    entry = {"fraction": fraction, "train_clips": num_clips, "value": None, "train_value": None}
+    if isinstance(scores, Scores):
+        entry.update(value=scores.test, train_value=scores.train)
+    return entry
+
+
+def _confusion(labels: np.ndarray, predictions: np.ndarray, num_phases: int) -> np.ndarray:
+    counts = np.zeros((num_phases, num_phases), dtype=np.int64)
+    np.add.at(counts, (labels, predictions), 1)
+    return counts
+
+
+def _missing(clips: Sequence[ClipSequence], phases: Sequence[str]) -> List[str]:
+    present = set(np.concatenate([clip.labels for clip in clips]).tolist())
+    return [name for index, name in enumerate(phases) if index not in present]

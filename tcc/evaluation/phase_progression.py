@@ -1,0 +1,203 @@
+"""Phase progression: how much of the time to each key event can be read off an embedding linearly?"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from scipy import linalg
+
+from tcc.evaluation.clips import (
+    CONSTANT,
+    check_clips,
+    check_same_size,
+    first_fraction,
+    is_constant,
+    key_event_name,
+    phase_boundary,
+    phase_runs,
+    why_unusable,
+)
+from tcc.evaluation.result import MetricResult, left_out, nothing_left
+from tcc.sequences import UNLABELLED, ClipSequence
+
+METRIC = "phase_progression"
+PROTOCOL = "tcc-svm v1"
+
+# Below this ratio of Cholesky pivots the normal equations lose more than half of float64's digits.
+_SMALLEST_PIVOT_RATIO = 1e-6
+
+
+class _Frames(NamedTuple):
+    """Embeddings [N, D] and targets [N, K - 1] of clips one after another."""
+
+    embeddings: np.ndarray
+    targets: np.ndarray
+    bounds: np.ndarray
+
+
+def phase_progression(
+    train: Sequence[ClipSequence],
+    test: Sequence[ClipSequence],
+    *,
+    phases: Sequence[str],
+    train_fractions: Sequence[float],
+    split: str = "test",
+) -> MetricResult:
+    """R^2 of a linear regression from embeddings to the time since each key event, averaged over key events.
+
+    y_k(t) = (t - e_k) / T   for frame t of T and e_k the last frame of phase k, k = 0..K-2
+    R^2_k  = 1 - sum (y_k - w_k.x - b_k)^2 / sum (y_k - mean y_k)^2   over all test frames
+
+    The regression is least squares; where the embeddings leave it open, the smallest w is taken.
+
+    Args:
+      train, test: embeddings [T, D] and labels [T] of clips. A clip counts if each phase occurs in it as one stretch and
+        in order; all its frames are used, those without a label too.
+      phases: names of the labels 0, 1, ...
+      train_fractions: shares of the usable training clips, in (0, 1]; the first ones are used.
+      split: name of the test clips' split.
+    Returns: MetricResult; value is the mean R^2 with the largest fraction, count the test frames. details has one entry
+      for each fraction and key event; errors there are shares of the clip's length.
+    Raises: MetricUndefined if there are fewer than two phases, no clip is left, or the training embeddings are constant.
+      ShapeError for unequal D or labels out of range.
+    Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
+    """
+    check_clips("train", train, num_phases=len(phases))
+    check_clips("test", test, num_phases=len(phases))
+    check_same_size(train, test)
+    if len(phases) < 2:
+        raise nothing_left(METRIC, f"key event (it takes two phases, there are {len(phases)})", [])
+    train_frames, undefined = _usable_frames(train, phases, where="training")
+    test_frames, undefined_test = _usable_frames(test, phases, where=split)
+    undefined += undefined_test
+    for everything, usable in (("training clip", train_frames), (f"{split} clip", test_frames)):
+        if usable is None:
+            raise nothing_left(METRIC, everything, undefined)
+    fractions = [_fit(train_frames, test_frames, fraction) for fraction in sorted(set(train_fractions))]
+    undefined += [left_out(f"fraction {entry['fraction']:g}", CONSTANT) for entry in fractions if "scores" not in entry]
+    if "scores" not in fractions[-1]:  # a smaller fraction is part of the largest
+        raise nothing_left(METRIC, "fraction", undefined)
+    scores, errors = fractions[-1]["scores"], fractions[-1]["errors"]
+    events = [
+        {"key_event": key_event_name(phases, k), "value": scores[k], "mean_absolute_error": errors[k]}
+        for k in range(len(phases) - 1)
+    ]
+    return MetricResult(
+        metric=METRIC,
+        protocol=PROTOCOL,
+        split=split,
+        value=float(np.mean(scores)),
+        count=len(test_frames.targets),
+        undefined=undefined,
+        details={
+            "unit": "R^2",
+            "count_of": "frames",
+            "test_clips": len(test_frames.bounds) - 1,
+            "fractions": [_describe(entry) for entry in fractions],
+            "key_events": events,
+        },
+    )
+
+
+def progression_targets(labels: np.ndarray, num_phases: int) -> np.ndarray:
+    """Time since each key event as a share of the clip, (t - e_k) / T, float64 [T, K - 1].
+
+    Args: labels [T] in which each phase is one stretch and they come in order.
+    """
+    frames = np.arange(len(labels))
+    last = np.array([frames[labels == phase][-1] for phase in range(num_phases - 1)])
+    return (frames[:, None] - last) / len(labels)
+
+
+def least_squares(embeddings: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Weights [D, K] and offsets [K] of the least squares fit with the smallest weights; float64.
+
+    By normal equations about the means; where those are singular by the eigenvalues of the smaller Gram matrix.
+    """
+    mean, target_mean = embeddings.mean(axis=0), targets.mean(axis=0)
+    centred, wanted = embeddings - mean, targets - target_mean
+    weights = _solve_normal_equations(centred, wanted)
+    if weights is None:
+        weights = _smallest_weights(centred, wanted)
+    return weights, target_mean - mean @ weights
+
+
+def _usable_frames(
+    clips: Sequence[ClipSequence], phases: Sequence[str], *, where: str
+) -> Tuple[Optional[_Frames], List[Dict[str, str]]]:
+    kept, undefined = [], []
+    for clip in clips:
+        reason = why_unusable(clip) or _why_without_key_events(clip, phases)
+        if reason:
+            undefined.append(left_out(f"{where} clip {clip.name}", reason))
+        else:
+            kept.append(clip)
+    if not kept:
+        return None, undefined
+    return (
+        _Frames(
+            np.concatenate([clip.values for clip in kept]).astype(np.float64),
+            np.concatenate([progression_targets(clip.labels, len(phases)) for clip in kept]),
+            np.concatenate([[0], np.cumsum([len(clip) for clip in kept])]),
+        ),
+        undefined,
+    )
+
+
+def _why_without_key_events(clip: ClipSequence, phases: Sequence[str]) -> Optional[str]:
+    if (clip.labels == UNLABELLED).all():
+        return "no labelled frame"
+    runs = phase_runs(clip.labels)
+    boundaries = [phase_boundary(runs, phase, phases) for phase in range(len(phases) - 1)]
+    return next((boundary for boundary in boundaries if isinstance(boundary, str)), None)
+
+
+def _fit(train: _Frames, test: _Frames, fraction: float) -> Dict[str, Any]:
+    num_clips = first_fraction(len(train.bounds) - 1, fraction)
+    end = train.bounds[num_clips]
+    entry = {"fraction": fraction, "train_clips": num_clips}
+    if is_constant(train.embeddings[:end]):
+        return entry
+    weights, offsets = least_squares(train.embeddings[:end], train.targets[:end])
+    train_scores, _ = _score(train.embeddings[:end] @ weights + offsets, train.targets[:end])
+    scores, errors = _score(test.embeddings @ weights + offsets, test.targets)
+    return {**entry, "train_scores": train_scores, "scores": scores, "errors": errors}
+
+
+def _score(predicted: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """R^2 and mean absolute error of each column."""
+    residual = targets - predicted
+    spread = np.square(targets - targets.mean(axis=0)).sum(axis=0)
+    return 1 - np.square(residual).sum(axis=0) / spread, np.abs(residual).mean(axis=0)
+
+
+def _describe(entry: Dict[str, Any]) -> Dict[str, Any]:
+    described = {key: entry[key] for key in ("fraction", "train_clips")}
+    if "scores" not in entry:
+        return {**described, "value": None, "train_value": None}
+    return {**described, "value": np.mean(entry["scores"]), "train_value": np.mean(entry["train_scores"])}
+
+
+def _solve_normal_equations(centred: np.ndarray, wanted: np.ndarray) -> Optional[np.ndarray]:
+    if len(centred) <= centred.shape[1]:
+        return None
+    try:
+        factor = linalg.cho_factor(centred.T @ centred, lower=True)
+    except linalg.LinAlgError:
+        return None
+    pivots = factor[0].diagonal()
+    if pivots.min() < _SMALLEST_PIVOT_RATIO * pivots.max():
+        return None
+    return linalg.cho_solve(factor, centred.T @ wanted)
+
+
+def _smallest_weights(centred: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    wide = centred.shape[1] > len(centred)
+    gram = centred @ centred.T if wide else centred.T @ centred
+    values, vectors = linalg.eigh(gram)
+    kept = values > values[-1] * max(centred.shape) * np.finfo(np.float64).eps
+    values, vectors = values[kept], vectors[:, kept]
+    if wide:
+        return centred.T @ (vectors @ ((vectors.T @ wanted) / values[:, None]))
+    return vectors @ ((vectors.T @ (centred.T @ wanted)) / values[:, None])

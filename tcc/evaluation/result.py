@@ -1,0 +1,73 @@
+"""What a metric returns: a value, what it rests on, and what was left out and why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+
+from tcc.errors import MetricUndefined
+
+REASONS_SHOWN = 3  # kinds of reasons that an error message lists
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric on one split.
+
+    Attributes:
+      metric: its name. protocol: name and version of the rules it follows, as in docs/metrics.md. split: what it was measured on.
+      value: the number that goes into a table; None where it is undefined.
+      count: how many things the value is a mean (or median) over; details["count_of"] says of what.
+      undefined: what was left out: [{"what": clip, pair or setting, "reason": text}].
+      details: everything else, JSON-ready once passed through `as_dict`.
+    """
+
+    metric: str
+    protocol: str
+    split: str
+    value: Optional[float]
+    count: int
+    undefined: List[Dict[str, str]] = field(default_factory=list)
+    details: Dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Plain dictionary for JSON: no NumPy types; a number that is not finite becomes None."""
+        return {
+            "metric": self.metric,
+            "protocol": self.protocol,
+            "split": self.split,
+            "value": plain(self.value),
+            "count": int(self.count),
+            "undefined": plain(self.undefined),
+            "details": plain(self.details),
+        }
+
+
+def plain(value: Any) -> Any:
+    """`value` with NumPy arrays and scalars as Python lists and numbers, and None for NaN and infinity."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def left_out(what: str, reason: str) -> Dict[str, str]:
+    """One entry of `MetricResult.undefined`."""
+    return {"what": what, "reason": reason}
+
+
+def nothing_left(metric: str, everything: str, undefined: List[Dict[str, str]]) -> MetricUndefined:
+    """The error for a metric that nothing is left for; the message counts the reasons, the commonest first."""
+    counts: Dict[str, int] = {}
+    for entry in undefined:
+        counts[entry["reason"]] = counts.get(entry["reason"], 0) + 1
+    commonest = sorted(counts.items(), key=lambda item: -item[1])
+    shown = "; ".join(f"{count} x {reason}" for reason, count in commonest[:REASONS_SHOWN])
+    more = f"; and {len(commonest) - REASONS_SHOWN} other reasons" if len(commonest) > REASONS_SHOWN else ""
+    return MetricUndefined(f"{metric}: no {everything} is left" + (f": {shown}{more}" if shown else ""))

@@ -1,0 +1,234 @@
+"""Pictures for the report; the only file that knows the drawing library.
+
+Charts are SVG text: the same input gives the same bytes (fixed ids, no date). Nothing here touches matplotlib.pyplot or keeps
+global state. Colors are those of Okabe and Ito (Color Universal Design, 2008), told apart by color-blind readers; lines
+differ in their dashes too, so that a black-and-white print can be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from tcc.shapes import check_rank
+
+INK, FAINT = "#1b1b1b", "#6b6b6b"
+BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+PHASE_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", VERMILION, "#F0E442", "#000000")
+UNLABELLED_COLOR = "#9a9a9a"
+FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+
+_NEAR_TO_FAR = ("#08306b", "#2f7fbc", "#a6cee4", "#ffffff")
+_DASHES = ("-", "--", ":", "-.")
+_INCHES_WIDE, _INCHES_HIGH = 4.8, 3.1
+# What a line of the history may hold besides the loss and its terms.
+_NO_LOSSES = ("step", "learning_rate", "gradient_norm")
+_STYLE = {
+    "svg.hashsalt": "tcc",
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",  # shipped with matplotlib: measures the same everywhere; the browser shows FONTS
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "text.color": INK,
+}
+
+
+def phase_color(label: int) -> str:
+    """Color of a phase, by its index; gray for unlabelled (-1). Past eight phases the colors repeat."""
+    return PHASE_COLORS[label % len(PHASE_COLORS)] if label >= 0 else UNLABELLED_COLOR
+
+
+def loss_terms(history: Sequence[Mapping[str, Any]]) -> List[str]:
+    """The loss and its terms among the keys of the history's lines: the loss first, the others by name."""
+    names = {name for line in history for name, value in line.items() if isinstance(value, (int, float))}
+    terms = sorted(name for name in names if name not in _NO_LOSSES and "second" not in name and name != "loss")
+    return (["loss"] if "loss" in names else []) + terms
+
+
+def training_curve(history: Sequence[Mapping[str, Any]], *, chosen_step: Optional[int] = None) -> str:
+    """Loss, and its terms, over the steps of the training; the chosen step marked.
+
+    Args:
+      history: one mapping per logged step: "step", "loss", further terms; None where a value is not finite.
+      chosen_step: step of the checkpoint that was chosen.
+    Returns: SVG.
+    """
+    with _canvas() as (figure, axes):
+        for dashes, name in zip(itertools.cycle(_DASHES), loss_terms(history)):
+            steps, values = _points(history, name)
+            _draw_term(axes, steps, values, name, dashes)
+        drawn = np.concatenate([line.get_ydata() for line in axes.lines] or [np.zeros(0)])
+        if len(drawn) and np.nanmin(drawn) > 0 and np.nanmax(drawn) > 30 * np.nanmin(drawn):
+            axes.set_yscale("log")
+        axes.set_xlabel("training step")
+        axes.set_ylabel("loss")
+        _mark_step(axes, chosen_step)
+        if len(loss_terms(history)) > 1:
+            axes.legend(loc="best")
+        return _svg(figure)
+
+
+def checkpoint_scores(scores: Sequence[Mapping[str, Any]], *, chosen_step: Optional[int], label: str) -> str:
+    """Validation score of each checkpoint, the chosen one marked by a ring and a line.
+
+    Args:
+      scores: {"step", "value"} per checkpoint; a value of None (undefined) is left out.
+      label: what was scored, for the axis.
+    Returns: SVG.
+    """
+    with _canvas() as (figure, axes):
+        steps, values = _points(scores, "value")
+        axes.plot(steps, values, color=BLUE, linewidth=1.4, marker="o", markersize=4)
+        chosen = [(step, value) for step, value in zip(steps, values) if step == chosen_step]
+        for step, value in chosen:
+            axes.plot([step], [value], "o", markersize=11, markerfacecolor="none", markeredgecolor=VERMILION, mew=2)
+        axes.set_xlabel("training step")
+        axes.set_ylabel(label)
+        _mark_step(axes, chosen_step)
+        return _svg(figure)
+
+
+def similarity_matrix(
+    distances: np.ndarray,
+    *,
+    query_seconds: np.ndarray,
+    candidate_seconds: np.ndarray,
+    path: Tuple[np.ndarray, np.ndarray],
+    nearest: np.ndarray,
+    query_name: str,
+    candidate_name: str,
+) -> str:
+    """Distance between the frames of two clips, dark where they are alike, with the warping path and nearest neighbors.
+
+    Args:
+      distances: [Tq, Tc], at least 0. query_seconds: [Tq]. candidate_seconds: [Tc].
+      path: indices into the query and into the candidates, both [P].
+      nearest: [Tq], index of each query frame's nearest candidate frame.
+    Returns: SVG.
+    Raises: ShapeError if `distances` is not a matrix.
+    """
+    check_rank("distances", distances, 2, axes="Tq Tc")
+    extent = (*_edges(query_seconds), *_edges(candidate_seconds))
+    with _canvas(high=4.0) as (figure, axes):
+        _draw_matrix(axes, distances, extent)
+        walked = query_seconds[path[0]], candidate_seconds[path[1]]
+        dots = {"color": ORANGE, "markersize": 3.2, "markeredgecolor": INK, "markeredgewidth": 0.4}
+        axes.plot(query_seconds, candidate_seconds[nearest], "o", label="nearest neighbor", **dots)
+        axes.plot(*walked, color="white", linewidth=3.6)
+        axes.plot(*walked, color=VERMILION, linewidth=1.8, label="time warping path")
+        axes.set(xlim=extent[:2], ylim=extent[2:])
+        axes.set_xlabel(f"A: {_short(query_name)}, time (s)")
+        axes.set_ylabel(f"B: {_short(candidate_name)}, time (s)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
+        return _svg(figure)
+
+
+def text_image(
+    text: str, *, width: int, height: int, points: float = 9.0, bold: bool = False, color: str = INK
+) -> np.ndarray:
+    """One line of text as a picture: uint8 [height, width, 3], dark on white, cut with an ellipsis where it is too long."""
+    with matplotlib.style.context(["default", _STYLE]):
+        figure = Figure(figsize=(width / 100, height / 100), dpi=100)
+        canvas = FigureCanvasAgg(figure)
+        keywords: Dict[str, Any] = {"fontsize": points, "va": "center_baseline", "color": color, "parse_math": False}
+        drawn = figure.text(0.0, 0.5, text, fontweight="bold" if bold else "normal", **keywords)
+        renderer = canvas.get_renderer()
+        while drawn.get_window_extent(renderer).width > width and len(text) > 1:
+            text = text[:-1]
+            drawn.set_text(text.rstrip() + "…")
+        canvas.draw()
+        return np.array(canvas.buffer_rgba())[:height, :width, :3]
+
+
+@contextlib.contextmanager
+def _canvas(high: float = _INCHES_HIGH) -> Iterator[Tuple[Figure, Axes]]:
+    """A figure with one pair of axes in this module's style, whatever the user's own settings say."""
+    with matplotlib.style.context(["default", _STYLE]):
+        figure = Figure(figsize=(_INCHES_WIDE, high), layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    FigureCanvasSVG(figure).print_svg(text, metadata=nothing)
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :].replace("'DejaVu Sans'", FONTS)
+
+
+def _points(lines: Sequence[Mapping[str, Any]], name: str) -> Tuple[np.ndarray, np.ndarray]:
+    """Steps and finite values of one name."""
+    values = [(line["step"], line.get(name)) for line in lines]
+    kept = [(step, value) for step, value in values if value is not None and np.isfinite(value)]
+    return np.array([step for step, _ in kept]), np.array([value for _, value in kept], dtype=float)
+
+
+def _draw_term(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, dashes: str) -> None:
+    """The loss in full: every logged value thin, their running median thick. A term: its running median only."""
+    color = BLUE if name == "loss" else FAINT
+    if name == "loss":
+        axes.plot(steps, values, color=BLUE, linewidth=0.7, alpha=0.35)
+    axes.plot(steps, _running_median(values), dashes, color=color, linewidth=1.8 if name == "loss" else 1.3, label=name)
+
+
+def _running_median(values: np.ndarray) -> np.ndarray:
+    """Median over a centered window of a fifteenth of the values; the window shrinks at the ends."""
+    half = len(values) // 30
+    return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
+
+
+def _draw_matrix(axes: Axes, distances: np.ndarray, extent: Tuple[float, ...]) -> None:
+    """Dark where two frames are alike. The shade follows the square root: squares would leave all but the farthest dark."""
+    far = float(np.percentile(distances, 98)) or 1.0
+    shades = np.sqrt(np.clip(distances.T / far, 0, 1))
+    colors = LinearSegmentedColormap.from_list("near to far", _NEAR_TO_FAR)
+    axes.imshow(shades, origin="lower", extent=extent, cmap=colors, vmin=0, vmax=1, interpolation="none")
+    ratio = (extent[3] - extent[2]) / (extent[1] - extent[0])
+    axes.set_aspect("equal" if 1 / 3 < ratio < 3 else "auto")  # equal: 45 degrees are equal speeds
+    axes.grid(False)
+
+
+def _mark_step(axes: Axes, step: Optional[int]) -> None:
+    """A line at the chosen step, named at the upper edge."""
+    if step is None:
+        return
+    axes.axvline(step, color=VERMILION, linewidth=1.2, linestyle=(0, (4, 3)))
+    low, high = axes.get_xlim()
+    left = step > (low + high) / 2
+    shift = (-4 if left else 4, -2)
+    keywords: Dict[str, Any] = {"textcoords": "offset points", "va": "top", "ha": "right" if left else "left"}
+    axes.annotate(f"chosen: {step}", (step, 1), shift, ("data", "axes fraction"), color=VERMILION, **keywords)
+
+
+def _edges(seconds: np.ndarray) -> Tuple[float, float]:
+    """Where the first frame's cell begins and the last one's ends."""
+    half = (seconds[-1] - seconds[0]) / max(len(seconds) - 1, 1) / 2 or 0.5
+    return float(seconds[0] - half), float(seconds[-1] + half)
+
+
+def _short(name: str, longest: int = 28) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"

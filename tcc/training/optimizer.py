@@ -1,0 +1,57 @@
+"""Adam, as a `tf.Module` whose state goes into checkpoints that every TensorFlow from 2.6 on reads."""
+
+from __future__ import annotations
+
+from typing import List, Sequence, Tuple
+
+import tensorflow as tf
+
+
+class Adam(tf.Module):
+    """Adam; with the same gradients its steps are those of Keras 2.6.
+
+        m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
+        variable -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
+
+    Args:
+      variables: what it trains; their order is part of the checkpoint.
+      beta_1, beta_2, epsilon: b1, b2 and epsilon above; t counts steps from 1.
+    Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, end of section 2.
+    """
+
+    def __init__(
+        self, variables: Sequence[tf.Variable], *, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+    ):
+        super().__init__(name="adam")
+        # Not an attribute of plain list: the variables belong to the encoder, and the checkpoint needs them once.
+        self._targets: Tuple[tf.Variable, ...] = tuple(variables)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False, name="iterations")
+        self.m: List[tf.Variable] = [_zeros_like(variable, "m") for variable in variables]
+        self.v: List[tf.Variable] = [_zeros_like(variable, "v") for variable in variables]
+
+    def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
+        """One step: change every variable by its gradient (same order as in the constructor)."""
+        step = tf.cast(self.iterations.assign_add(1), tf.float32)
+        rate = learning_rate * tf.sqrt(1.0 - tf.pow(self.beta_2, step)) / (1.0 - tf.pow(self.beta_1, step))
+        for variable, gradient, m, v in zip(self._targets, gradients, self.m, self.v):
+            m.assign_add((1.0 - self.beta_1) * (gradient - m))
+            v.assign_add((1.0 - self.beta_2) * (tf.square(gradient) - v))
+            variable.assign_sub(rate * m / (tf.sqrt(v) + self.epsilon))
+
+
+def clip_by_global_norm(gradients: Sequence[tf.Tensor], norm: tf.Tensor, clip_norm: float) -> List[tf.Tensor]:
+    """Scale all gradients by clip_norm / norm where their global norm exceeds clip_norm; clip_norm 0: leave them."""
+    if not clip_norm:
+        return list(gradients)
+    scale = clip_norm / tf.maximum(norm, clip_norm)
+    return [gradient * scale for gradient in gradients]
+
+
+def global_norm(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Square root of the sum of all squares: sqrt(sum_i |tensor_i|^2)."""
+    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tensor)) for tensor in tensors]))
+
+
+def _zeros_like(variable: tf.Variable, name: str) -> tf.Variable:
+    return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False, name=name)

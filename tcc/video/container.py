@@ -1,0 +1,186 @@
+"""What a container says about its video, read from its packets without decoding."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+
+import av
+import numpy as np
+
+from tcc.errors import VideoError
+from tcc.video.isolation import heartbeat
+
+# A file counts as truncated when more than one frame and more than 1 % of its frames are missing: the last packet may
+# be incomplete, and a decoder may give up one damaged frame, without the clip losing its meaning.
+MISSING_FRAMES_ALLOWED = 1
+MISSING_FRACTION_ALLOWED = 0.01
+# Containers whose header tells a duration that comes from their index or their writer; others guess it from a bit rate.
+_TELLS_DURATION = ("mov", "mp4", "matroska", "webm", "avi")
+_HEARTBEAT_PACKETS = 1000
+
+
+class UnusableVideo(VideoError):
+    """A video that cannot be used; `reason` is the message without the path."""
+
+    def __init__(self, path: Union[str, Path], reason: str) -> None:
+        super().__init__(str(path), reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The video stream of a file as its container describes it.
+
+    Attributes:
+      timestamps: float64 [n], seconds of each frame since the first one, sorted, rounded to nanoseconds.
+      stream_offset_seconds: the first frame's time counted from the stream's own start, which OpenCV counts from.
+      origin_seconds: the first frame's time in the container.
+      counts_only: the container knows no times, only an order of frames (avi, raw streams).
+      missing_frames: frames that the container promises and does not hold.
+      period_seconds: median time between frames (0 for a single frame).
+      codec, average_fps: as the container tells.
+    """
+
+    timestamps: np.ndarray
+    stream_offset_seconds: float
+    origin_seconds: float
+    counts_only: bool
+    missing_frames: int
+    period_seconds: float
+    codec: str
+    average_fps: float
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the first frame to the end of the last one."""
+        return float(self.timestamps[-1]) + self.period_seconds
+
+
+def check_complete(path: Union[str, Path], found: int, expected: int) -> None:
+    """Raise UnusableVideo if more frames are missing than a clip may lack without losing its meaning."""
+    if expected - found > max(MISSING_FRAMES_ALLOWED, MISSING_FRACTION_ALLOWED * expected):
+        raise UnusableVideo(path, f"truncated: {found} of {expected} frames; copy or record the file again")
+
+
+@contextlib.contextmanager
+def open_container(path: Union[str, Path]) -> Iterator[Tuple[Any, Any]]:
+    """The opened container and its first video stream; what FFmpeg or the file system refuses becomes UnusableVideo."""
+    # An absolute path: FFmpeg would take "a:b.mp4" for a protocol.
+    try:
+        container = av.open(os.path.abspath(path), metadata_errors="ignore")
+    except (OSError, ValueError) as error:
+        raise UnusableVideo(path, f"cannot be read as a video ({error_text(error)})") from error
+    with container:
+        stream = next((s for s in container.streams.video if not _is_cover(s)), None)
+        if stream is None:
+            raise UnusableVideo(path, "holds no video stream")
+        yield container, stream
+
+
+def _is_cover(stream: Any) -> bool:
+    disposition = getattr(stream, "disposition", None)
+    return bool(disposition is not None and disposition & type(disposition).attached_pic)
+
+
+def error_text(error: BaseException) -> str:
+    """What went wrong, without the path, so that the text is the same on every machine."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def read_index(path: Union[str, Path]) -> VideoIndex:
+    """Read the packets of a file and order their times.
+
+    Raises: UnusableVideo if it cannot be opened or holds no frame.
+    """
+    with open_container(path) as (container, stream):
+        packets, ends = _demux(path, container, stream)
+        times = _displayed(packets)
+        if not times:
+            raise UnusableVideo(path, "holds no frame")
+        counts_only = any(pts is None for pts, *_ in packets) or container.format.name == "avi"
+        return _index(container, stream, times, ends, counts_only)
+
+
+def _demux(path: Union[str, Path], container: Any, stream: Any) -> Tuple[List[Tuple], Dict[int, float]]:
+    packets: List[Tuple[Optional[int], Optional[int], bool, bool]] = []
+    ends: Dict[int, float] = {}
+    try:
+        # All streams: the sound may last longer than the picture, and a duration counts the longest.
+        for count, packet in enumerate(container.demux()):
+            if count % _HEARTBEAT_PACKETS == 0:
+                heartbeat()
+            if packet.size and packet.pts is not None:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+            if packet.size and packet.stream_index == stream.index:
+                packets.append((packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
+    except (OSError, ValueError) as error:
+        if not packets:
+            raise UnusableVideo(path, f"cannot be read as a video ({error_text(error)})") from error
+    return packets, ends
+
+
+def _displayed(packets: List[Tuple]) -> List[int]:
+    """Sorted times, in units of the stream, of the frames that a decoder can show."""
+    if any(pts is None for pts, *_ in packets):
+        times = [dts for _, dts, _, discard in packets if not discard]
+        return sorted(times) if all(dts is not None for dts in times) else list(range(len(times)))
+    first_key = next((i for i, packet in enumerate(packets) if packet[2]), 0)
+    # Before the first key frame, and for what is shown before it, there is nothing to decode from.
+    earliest = packets[first_key][0] if packets else 0
+    return sorted(pts for pts, _, _, discard in packets[first_key:] if not discard and pts >= earliest)
+
+
+def _index(container: Any, stream: Any, times: List[int], ends: Dict[int, float], counts_only: bool) -> VideoIndex:
+    base = stream.time_base
+    ticks = np.asarray(times, np.int64)
+    seconds = np.round((ticks - ticks[0]) * base.numerator / base.denominator * 1e9) / 1e9
+    period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
+    return VideoIndex(
+        timestamps=seconds,
+        stream_offset_seconds=float((times[0] - (stream.start_time or 0)) * base),
+        origin_seconds=float(times[0] * base),
+        counts_only=counts_only,
+        missing_frames=_missing_frames(container, stream, len(times), ends, period),
+        period_seconds=period,
+        codec=_codec_name(stream),
+        average_fps=float(stream.average_rate or 0),
+    )
+
+
+def _codec_name(stream: Any) -> str:
+    # The decoder's name may be that of a library (libdav1d); the codec's own name is what people know.
+    return str(getattr(stream.codec_context.codec, "canonical_name", None) or stream.codec_context.name)
+
+
+def _missing_frames(container: Any, stream: Any, found: int, ends: Dict[int, float], period: float) -> int:
+    """Frames between the last packet and the end that the header tells; 0 where it tells none that can be trusted.
+
+    Both signs must agree where both are there: an edit list also makes a file hold fewer frames than its table.
+    """
+    if not ends or period <= 0 or not set(container.format.name.split(",")) & set(_TELLS_DURATION):
+        return 0
+    by_time = max(0, round(_missing_seconds(container, stream, ends) / period))
+    by_count = max(0, stream.frames - found) if stream.frames else by_time
+    # The count is exact; the time only says whether the missing frames lie beyond the end.
+    return by_count if 2 * by_time > by_count else min(by_time, by_count)
+
+
+def _missing_seconds(container: Any, stream: Any, ends: Dict[int, float]) -> float:
+    if stream.duration is not None:
+        start = (stream.start_time or 0) * stream.time_base
+        return float(start + stream.duration * stream.time_base) - ends.get(stream.index, 0.0)
+    if container.duration is not None:
+        start = (container.start_time or 0) / av.time_base
+        return start + container.duration / av.time_base - max(ends.values())
+    return 0.0

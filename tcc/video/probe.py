@@ -1,0 +1,194 @@
+"""What a video file is, and which decoder reads it right: a few frames are decoded, the rest is read from its packets."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from tcc.errors import VideoError
+from tcc.progress import Progress, silent
+from tcc.video.container import UnusableVideo, VideoIndex, check_complete, error_text, read_index
+from tcc.video.decode import TimestampsDisagree, place_of, square, upright
+from tcc.video.isolation import Outcome, run_isolated
+from tcc.video.readers import open_reader
+
+_TRIED_FRAMES = 3
+_COMPARED_PIXELS = 32
+# Decoders differ by a few levels in color conversion; a wrong rotation or a garbled frame differs by far more.
+_MAX_DIFFERENCE_LEVELS = 16.0
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """One video file.
+
+    Attributes:
+      name: relative to its folder; filled in by the caller.
+      num_frames: frames that its packets hold.
+      fps: frames per second on average.
+      width, height: pixels as shown, after rotation.
+      rotation: clockwise degrees that the metadata asks for: 0, 90, 180 or 270.
+      duration_seconds: from the first frame to the end of the last one.
+      codec: such as h264.
+      decoder: opencv or pyav.
+      variable_rate: the time between frames is not constant.
+      sha256: of the file; filled in by the caller.
+      problem: why the file cannot be used; empty if it can.
+    """
+
+    name: str = ""
+    num_frames: int = 0
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    rotation: int = 0
+    duration_seconds: float = 0.0
+    codec: str = ""
+    decoder: str = ""
+    variable_rate: bool = False
+    sha256: str = ""
+    problem: str = ""
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Plain dictionary, for JSON; ClipInfo(**it) is the inverse."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """The first frames as one decoder shows them."""
+
+    size: Tuple[int, int]
+    rotation: int
+    image: np.ndarray
+    times_agree: bool
+
+
+def probe_clip(path: Union[str, Path]) -> ClipInfo:
+    """Describe one file; whatever is wrong with it becomes `problem`, never an exception."""
+    try:
+        return _probe(path)
+    except UnusableVideo as error:
+        return ClipInfo(problem=error.reason)
+    except Exception as error:
+        return ClipInfo(problem=f"cannot be read as a video ({type(error).__name__}: {error_text(error)})")
+
+
+def _probe(path: Union[str, Path]) -> ClipInfo:
+    index = read_index(path)
+    opencv, pyav = (_try_decoder(path, decoder, index) for decoder in ("opencv", "pyav"))
+    decoder = _better_decoder(opencv, pyav)
+    tried = opencv if decoder == "opencv" else pyav
+    if tried is None:
+        raise UnusableVideo(path, f"no frame can be decoded (codec {index.codec})")
+    width, height = tried.size if tried.rotation % 180 == 0 else tried.size[::-1]
+    return ClipInfo(
+        num_frames=len(index),
+        fps=_frames_per_second(index),
+        width=width,
+        height=height,
+        rotation=tried.rotation,
+        duration_seconds=round(index.duration_seconds, 6),
+        codec=index.codec,
+        decoder=decoder,
+        variable_rate=_is_variable(index),
+        problem=_truncation(path, index),
+    )
+
+
+def _try_decoder(path: Union[str, Path], decoder: str, index: VideoIndex) -> Optional[_Tried]:
+    """The first frames; None if there is none."""
+    try:
+        reader = open_reader(path, decoder, index)
+    except UnusableVideo:
+        return None
+    try:
+        image, agree = None, True
+        for count, seconds in enumerate(itertools.islice(reader.times(), _TRIED_FRAMES)):
+            agree = agree and _shows_frame(path, index, seconds, count)
+            image = reader.retrieve() if image is None else image
+        if image is None:
+            return None
+        small = upright(square(image, _COMPARED_PIXELS), reader.rotation)
+        return _Tried((image.shape[1], image.shape[0]), reader.rotation, small, agree)
+    finally:
+        reader.close()
+
+
+def _shows_frame(path: Union[str, Path], index: VideoIndex, seconds: float, count: int) -> bool:
+    try:
+        return place_of(path, index, seconds, count, count - 1) == min(count, len(index) - 1)
+    except TimestampsDisagree:
+        return False
+
+
+def _better_decoder(opencv: Optional[_Tried], pyav: Optional[_Tried]) -> str:
+    """OpenCV, unless it reads nothing or shows other frames than FFmpeg's own interface does."""
+    if pyav is None or opencv is None:
+        return "opencv" if pyav is None else "pyav"
+    same = opencv.size == pyav.size and opencv.rotation == pyav.rotation
+    near = np.abs(opencv.image.astype(float) - pyav.image).mean() <= _MAX_DIFFERENCE_LEVELS
+    return "opencv" if same and near and opencv.times_agree else "pyav"
+
+
+def _frames_per_second(index: VideoIndex) -> float:
+    if len(index) < 2 or index.timestamps[-1] <= 0:
+        return round(index.average_fps, 6)
+    measured = (len(index) - 1) / float(index.timestamps[-1])
+    # Containers that round to milliseconds blur a constant rate; where they also tell the rate, it is the exact one.
+    told = index.average_fps
+    return round(told if abs(told - measured) < 0.01 * measured else measured, 6)
+
+
+def _is_variable(index: VideoIndex) -> bool:
+    gaps = np.diff(index.timestamps)
+    return bool(len(gaps) and np.abs(gaps - np.median(gaps)).max() > max(2e-3, 0.1 * float(np.median(gaps))))
+
+
+def _truncation(path: Union[str, Path], index: VideoIndex) -> str:
+    try:
+        check_complete(path, len(index), len(index) + index.missing_frames)
+    except UnusableVideo as error:
+        return error.reason
+    return ""
+
+
+def probe_clips(
+    source: Union[str, Path],
+    names: Sequence[str],
+    *,
+    workers: int,
+    timeout_seconds: float,
+    progress: Progress = silent,
+    probe: Callable[[str], ClipInfo] = probe_clip,
+) -> List[ClipInfo]:
+    """Describe each named file below `source`, in the order of the names.
+
+    Each is opened in a process where a crash or a hang of a decoder costs that file alone.
+
+    Args:
+      workers: processes.
+      timeout_seconds: a file that shows no progress for so long is given up.
+      probe: what is called with each path; a function of an importable module.
+    Returns: one ClipInfo per name, the name filled in, problems in `problem`.
+    """
+    done = itertools.count(1)
+
+    def report(position: int, outcome: Outcome) -> None:
+        count = next(done)
+        progress(count / len(names), f"{count} of {len(names)} videos looked at")
+
+    paths = [str(Path(source, name)) for name in names]
+    outcomes = run_isolated(probe, paths, workers=workers, timeout_seconds=timeout_seconds, on_result=report)
+    return [_named(name, outcome) for name, outcome in zip(names, outcomes)]
+
+
+def _named(name: str, outcome: Outcome) -> ClipInfo:
+    if outcome.reason:
+        return ClipInfo(name=name, problem=outcome.text)
+    return dataclasses.replace(outcome.value, name=name)

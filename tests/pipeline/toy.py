@@ -1,0 +1,70 @@
+"""A toy pipeline of two stages, with faults on demand, for the tests of StageTask."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Dict
+
+import luigi
+
+from pipeline.base import Job, Made, StageTask
+from tcc.config import Settings
+
+
+class ToyFirst(StageTask):
+    """Counts up to [training] num_steps in steps that survive a kill; depends on [frames] fps."""
+
+    stage = "toy_first"
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {"fps": settings.frames.fps}
+
+    def make(self, job: Job) -> Made:
+        steps = job.directory / "steps"
+        done = len(steps.read_text().splitlines()) if steps.exists() else 0
+        for step in range(done, job.settings.training.num_steps):
+            with open(steps, "a") as file:
+                file.write(f"{step}\n")
+            job.progress((step + 1) / job.settings.training.num_steps, f"step {step + 1}")
+            _fault(job.directory, step)
+        return Made(counts={"in": 1, "out": 1, "skipped": 0})
+
+
+class ToySecond(StageTask):
+    """Says which process did the work, and whether TensorFlow was there."""
+
+    stage = "toy_second"
+
+    part = luigi.IntParameter(default=0)
+
+    @classmethod
+    def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {"first": ToyFirst()}
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {"distance": settings.evaluation.distance}
+
+    def make(self, job: Job) -> Made:
+        (job.directory / "log.txt").touch()
+        (job.directory / "part").write_text(str(self.part))
+        print("the work of process", os.getpid())
+        return Made(counts={"in": 1, "out": 1, "skipped": 0}, details={"part": self.part})
+
+
+def _fault(directory: Path, step: int) -> None:
+    """TOY_FAULT=WHAT:STEP, once: kill (SIGKILL itself), raise, wait (until told to stop)."""
+    what, _, at = os.environ.get("TOY_FAULT", ":").partition(":")
+    once = Path(f"{directory}.fault-done")
+    if not what or step != int(at) or once.exists():
+        return
+    once.touch()
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "raise":
+        raise ValueError("the toy broke")
+    time.sleep(float(os.environ["TOY_WAIT"]))
