@@ -9,7 +9,7 @@ from scipy import stats
 
 from tcc.alignment.distance import check_distance
 from tcc.alignment.nearest_neighbor import NearestInEach
-from tcc.errors import ShapeError
+from tcc.errors import SettingsError
 from tcc.evaluation.clips import CONSTANT, check_clips, is_constant, take, why_unusable
 from tcc.evaluation.result import MetricResult, left_out, nothing_left
 from tcc.sequences import ClipSequence
@@ -49,7 +49,7 @@ def kendalls_tau(
     Returns: MetricResult; value in [-1, 1] is the mean over the defined pairs, count their number. A pair is undefined if
       one of its clips has an embedding that is not finite, fewer than two frames at this stride, or a constant embedding.
       details["clips"] has the median tau of each clip; a clip below 0 is listed in details["outliers"].
-    Raises: MetricUndefined if no pair is left; ShapeError for unequal D or a stride below 1.
+    Raises: MetricUndefined if no pair is left; ShapeError for unequal D; SettingsError for a stride below 1.
     Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
     """
     taus, undefined = pairwise_taus(clips, frame_stride=frame_stride, distance=distance)
@@ -83,7 +83,7 @@ def pairwise_taus(
 ) -> PairwiseTaus:
     """Tau of each ordered pair (query clip, other clip); arguments and errors as `kendalls_tau`, but for no pair left."""
     if frame_stride < 1:
-        raise ShapeError(f"frame_stride: must be at least 1 frame, got {frame_stride}")
+        raise SettingsError(f"frame_stride: must be at least 1 frame, got {frame_stride}")
     check_distance(distance)
     check_clips("clips", clips)
     strided = [take(clip, slice(None, None, frame_stride)) for clip in clips]

@@ -75,11 +75,9 @@ def test_embeddings_match_the_reference(golden, side):
 
 
 @pytest.mark.parametrize(
-    "case, loss, variance_floor",
-    # The reference has no floor; the smallest variance here is far above this one.
-    [("regression_mse", "regression", 1e-12), ("regression_mse_var", "regression_variance", 1e-12)],
+    "case, loss", [("regression_mse", "regression"), ("regression_mse_var", "regression_variance")]
 )
-def test_one_training_step_matches_the_reference(golden, case, loss, variance_floor):
+def test_one_training_step_matches_the_reference(golden, case, loss):
     values, arrays = golden
     expected = values[f"train_step_{case}"]
     encoder = reference_encoder()
@@ -90,7 +88,6 @@ def test_one_training_step_matches_the_reference(golden, case, loss, variance_fl
             frame_indices=FRAME_INDICES,
             sequence_lengths=SEQUENCE_LENGTHS,
             loss=loss,
-            variance_floor=variance_floor,
         )
         squares = [tf.reduce_sum(tf.square(variable)) for variable in encoder.regularized_variables()]
         regularization = 1e-5 * tf.add_n(squares) / len(squares)
@@ -103,7 +100,7 @@ def test_one_training_step_matches_the_reference(golden, case, loss, variance_fl
     assert float(regularization) == pytest.approx(expected["reg_loss_mean"], rel=1e-3)
     norms = dict(zip(values["only_bn_trained_variables"], (float(tf.norm(gradient)) for gradient in gradients)))
     assert norms == pytest.approx(expected["grad_norms"], rel=1e-2)
-    scale = np.abs(arrays[f"train_{case}_grad_last_bias"]).max()
-    np.testing.assert_allclose(gradients[-1], arrays[f"train_{case}_grad_last_bias"], atol=1e-2 * scale)
+    # Moving all embeddings alike changes no distance: what is left is the regularization, 2e-6 bias, and rounding.
+    np.testing.assert_allclose(gradients[-1], arrays[f"train_{case}_grad_last_bias"], atol=1e-7)
     moving = {key: float(tf.norm(var)) for key, var in encoder.named_variables().items() if "/moving_" in key}
     assert moving == pytest.approx(expected["moving_stat_norms_after_one_training_forward"], rel=1e-4)

@@ -1,0 +1,45 @@
+"""Metrics on embeddings of clips, their baselines, and all of them at once. NumPy, SciPy and scikit-learn; no TensorFlow.
+
+Equations, units and what happens to undefined cases: docs/metrics.md.
+"""
+
+from tcc.evaluation.baselines import (
+    clock_index,
+    clock_length,
+    features_grid,
+    features_grid_pca,
+    features_pool,
+    principal_components,
+    standard_baselines,
+)
+from tcc.evaluation.boundary_transfer import boundary_transfer
+from tcc.evaluation.evaluate import NO_LABELS, evaluate
+from tcc.evaluation.few_shot_classification import draw_episodes, few_shot_classification
+from tcc.evaluation.kendalls_tau import kendalls_tau, pairwise_taus
+from tcc.evaluation.phase_agreement import phase_agreement
+from tcc.evaluation.phase_classification import phase_classification
+from tcc.evaluation.phase_progression import phase_progression
+from tcc.evaluation.result import MetricResult
+from tcc.evaluation.trimming import trim_clips
+
+__all__ = [
+    "NO_LABELS",
+    "MetricResult",
+    "boundary_transfer",
+    "clock_index",
+    "clock_length",
+    "draw_episodes",
+    "evaluate",
+    "features_grid",
+    "features_grid_pca",
+    "features_pool",
+    "few_shot_classification",
+    "kendalls_tau",
+    "pairwise_taus",
+    "phase_agreement",
+    "phase_classification",
+    "phase_progression",
+    "principal_components",
+    "standard_baselines",
+    "trim_clips",
+]

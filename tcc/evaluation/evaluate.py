@@ -1,0 +1,149 @@
+"""All metrics of one run, with the baselines beside the model."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from tcc.config import EvaluationConfig
+from tcc.errors import MetricUndefined
+from tcc.evaluation.boundary_transfer import boundary_transfer
+from tcc.evaluation.few_shot_classification import few_shot_classification
+from tcc.evaluation.kendalls_tau import kendalls_tau
+from tcc.evaluation.phase_agreement import phase_agreement
+from tcc.evaluation.phase_classification import phase_classification
+from tcc.evaluation.phase_progression import phase_progression
+from tcc.evaluation.result import MetricResult, left_out
+from tcc.progress import Progress, silent
+from tcc.sequences import UNLABELLED, ClipSequence
+
+NO_LABELS = "skipped: no labels"
+
+Clips = Sequence[ClipSequence]
+_Measure = Callable[[Clips, Clips, Progress], MetricResult]
+
+
+class _Metric(NamedTuple):
+    """One metric with its settings: measure(train, test, progress)."""
+
+    name: str
+    protocol: str
+    needs_labels: bool
+    work: int  # share of the whole, for the progress bar
+    measure: _Measure
+
+
+def evaluate(
+    train: Clips,
+    test: Clips,
+    *,
+    phases: Sequence[str],
+    split: str,
+    config: EvaluationConfig,
+    baselines: Optional[Mapping[str, Tuple[Clips, Clips]]] = None,
+    progress: Progress = silent,
+) -> Dict[str, Dict[str, Any]]:
+    """Measure a model's embeddings and every baseline by all metrics.
+
+    Args:
+      train, test: the model's embeddings [T, D] of the training clips and of the clips of `split`.
+      phases: names of the labels 0, 1, ...; empty where there are none.
+      split: name of the evaluated split.
+      config: settings of the metrics. The distance is squared Euclidean for embeddings of size 1 (clocks) whatever it says.
+      baselines: other embeddings (train, test) of the same clips by name, e.g. from `standard_baselines`.
+      progress: told the share of the work done.
+    Returns: one dictionary for each metric, by name, ready for JSON: {"metric", "protocol", "split", "value", "count",
+      "undefined", "details", "baselines": {name: {"value", "count", "undefined", "details"}}}. A metric that has no value
+      has value None and the reason in "undefined"; without labels, that is "skipped: no labels" for those that need them.
+    Raises: ShapeError for embeddings or labels that do not fit together.
+    """
+    subjects = {None: (train, test), **(baselines or {})}
+    metrics = _metrics(phases, split, config)
+    labelled = bool(phases) and any((clip.labels != UNLABELLED).any() for clip in [*train, *test])
+    total, done = sum(metric.work for metric in metrics) * len(subjects), 0
+    results: Dict[str, Dict[str, Any]] = {}
+    for metric in metrics:
+        measured = {}
+        for name, (own_train, own_test) in subjects.items():
+            report = _inner(progress, done / total, metric.work / total, f"{metric.name}, {name or 'model'}")
+            report(0, "")
+            skipped = metric.needs_labels and not labelled
+            measured[name] = _skipped(metric, split) if skipped else _measure(metric, own_train, own_test, split, report)
+            done += metric.work
+        results[metric.name] = {
+            **measured.pop(None),
+            "baselines": {
+                name: {key: result[key] for key in ("value", "count", "undefined", "details")}
+                for name, result in measured.items()
+            },
+        }
+    progress(1.0, "evaluated")
+    return results
+
+
+def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Sequence[_Metric]:
+    fractions = {"phases": phases, "train_fractions": config.train_fractions, "split": split}
+    trims = {
+        "phases": phases,
+        "trim_start_seconds": config.trim_start_seconds,
+        "trim_end_seconds": config.trim_end_seconds,
+        "seed": config.seed,
+        "split": split,
+    }
+
+    def few_shot(train: Clips, test: Clips, progress: Progress) -> MetricResult:
+        return few_shot_classification(
+            train,
+            test,
+            phases=phases,
+            num_videos=config.few_shot_videos,
+            num_episodes=config.few_shot_episodes,
+            seed=config.seed,
+            split=split,
+            progress=progress,
+        )
+
+    def tau(train: Clips, test: Clips, progress: Progress) -> MetricResult:
+        distance = _distance(test, config)
+        return kendalls_tau(test, frame_stride=config.tau_frame_stride, distance=distance, split=split)
+
+    def on_both(measure: Callable[..., MetricResult]) -> _Measure:
+        return lambda train, test, progress: measure(train, test, **fractions)
+
+    def across(measure: Callable[..., MetricResult]) -> _Measure:
+        return lambda train, test, progress: measure(test, distance=_distance(test, config), **trims)
+
+    return (
+        _Metric("phase_classification", "tcc-svm v1", True, 4, on_both(phase_classification)),
+        _Metric("few_shot_classification", "tcc-svm v1", True, 10, few_shot),
+        _Metric("phase_progression", "tcc-svm v1", True, 1, on_both(phase_progression)),
+        _Metric("kendalls_tau", "tcc-svm v1", False, 1, tau),
+        _Metric("phase_agreement", "cross-clip v1", True, 1, across(phase_agreement)),
+        _Metric("boundary_transfer", "cross-clip v1", True, 1, across(boundary_transfer)),
+    )
+
+
+def _distance(clips: Clips, config: EvaluationConfig) -> str:
+    # The cosine between two numbers is 1 or -1: a clock would have no nearest neighbors.
+    return "sqeuclidean" if clips and clips[0].values.shape[1:] == (1,) else config.distance
+
+
+def _measure(metric: _Metric, train: Clips, test: Clips, split: str, progress: Progress) -> Dict[str, Any]:
+    try:
+        return metric.measure(train, test, progress).as_dict()
+    except MetricUndefined as reason:
+        return _without_value(metric, split, str(reason))
+
+
+def _skipped(metric: _Metric, split: str) -> Dict[str, Any]:
+    return _without_value(metric, split, NO_LABELS)
+
+
+def _without_value(metric: _Metric, split: str, reason: str) -> Dict[str, Any]:
+    return MetricResult(metric.name, metric.protocol, split, None, 0, [left_out("all", reason)]).as_dict()
+
+
+def _inner(progress: Progress, start: float, share: float, what: str) -> Progress:
+    def report(fraction: float, status: str) -> None:
+        progress(start + share * fraction, what)
+
+    return report

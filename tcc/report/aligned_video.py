@@ -1,0 +1,255 @@
+"""One video of two clips: the reference, the other clip in step with it, and the other clip as filmed."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from fractions import Fraction
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple, Union
+
+import av
+import cv2
+import numpy as np
+
+from tcc import figures
+from tcc.errors import ShapeError, VideoError
+from tcc.progress import Progress, silent
+from tcc.report.alignment_pair import AlignedPair
+from tcc.sequences import ClipSequence
+
+LONGEST_SECONDS = 30.0  # a longer reference is played faster
+TITLES = ("A", "B, in step with A", "B, as filmed")
+_HOLD_SECONDS = 0.6  # the last picture stays, so that the eye can take it in before the video starts again
+_GAP, _TITLE_HEIGHT, _STRIP_HEIGHT, _FOOTER_HEIGHT = 8, 40, 10, 22
+_CONSTANT_QUALITY = "21"
+_BT601 = 6  # what cv2's conversion to YUV follows; written into the file, or a browser guesses from the picture's size
+
+
+@dataclass(frozen=True)
+class AlignedVideo:
+    """What was written.
+
+    Attributes:
+      num_frames, width, height: of the video. seconds: its duration.
+      speed: how many times as fast as filmed it plays; 1 but for long clips.
+      poster: JPEG of a frame from the middle.
+    """
+
+    num_frames: int
+    width: int
+    height: int
+    seconds: float
+    speed: int
+    poster: bytes
+
+
+def write_aligned_video(
+    path: Union[str, Path],
+    pair: AlignedPair,
+    frames: Mapping[str, Sequence[bytes]],
+    *,
+    fps: float,
+    pixels: int,
+    phases: Sequence[str] = (),
+    aspect: float = 1.0,
+    progress: Progress = silent,
+) -> AlignedVideo:
+    """Write an H.264 .mp4 (yuv420p, no sound) of three panels; the same input gives the same bytes.
+
+    Left the reference; in the middle, at each moment, the frame of the other clip that is matched to the reference's; right
+    the other clip as filmed, started at the same time. Under each panel a strip shows the clip's phases and where it is.
+
+    Args:
+      path: where to; replaced whole.
+      pair: two clips, as `align_pair` or `choose_pair` gives them.
+      frames: clip name -> JPEGs, one for each step of the whole clip.
+      fps: frames per second of the video. pixels: height of a panel.
+      phases: names of the labels; empty: no phases are shown.
+      aspect: width of a panel / its height.
+    Raises: VideoError if frames are missing or damaged; ShapeError if a clip has fewer frames than the pair's steps.
+    """
+    film = _Film(pair, frames, pixels=_even(pixels), aspect=aspect, phases=phases)
+    times, speed = _clock(pair.reference, fps)
+    pictures = [film.picture(time) for time in _report(times, progress)]
+    pictures += [pictures[-1]] * round(_HOLD_SECONDS * fps)
+    height, width = pictures[0].shape[:2]
+    _encode(Path(path), pictures, fps)
+    return AlignedVideo(
+        num_frames=len(pictures),
+        width=width,
+        height=height,
+        seconds=len(pictures) / fps,
+        speed=speed,
+        poster=cv2.imencode(".jpg", pictures[len(times) // 2], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes(),
+    )
+
+
+def _clock(reference: ClipSequence, fps: float) -> Tuple[np.ndarray, int]:
+    """Seconds into the reference for each frame of the video, and how many times as fast as filmed that is."""
+    duration = float(reference.timestamps[-1] - reference.timestamps[0])
+    speed = max(1, math.ceil(duration / LONGEST_SECONDS))
+    count = math.floor(duration / speed * fps + 1e-6) + 1
+    return np.arange(count) * speed / fps, speed
+
+
+def _report(times: np.ndarray, progress: Progress):
+    for done, time in enumerate(times):
+        progress(done / len(times), "aligned video")
+        yield time
+
+
+class _Film:
+    """Draws the three panels at any time of the reference."""
+
+    def __init__(
+        self,
+        pair: AlignedPair,
+        frames: Mapping[str, Sequence[bytes]],
+        *,
+        pixels: int,
+        aspect: float,
+        phases: Sequence[str],
+    ) -> None:
+        self._pair = pair
+        self._size = (_even(pixels * aspect), pixels)
+        self._reference = _Panel(pair.reference, pair.reference_steps, frames, self._size, phases)
+        self._other = _Panel(pair.other, pair.other_steps, frames, self._size, phases)
+        names = (pair.reference.name, pair.other.name, pair.other.name)
+        self._titles = [self._title(title, name) for title, name in zip(TITLES, names)]
+
+    def picture(self, time: float) -> np.ndarray:
+        """uint8 [H, W, 3], blue first as OpenCV has it; H and W even."""
+        reference_step = _step_at(self._pair.reference, time)
+        other_times = self._pair.other.timestamps - self._pair.other.timestamps[0]
+        panels = [
+            self._reference.draw(reference_step),
+            self._other.draw(int(self._pair.matches[reference_step])),
+            self._other.draw(_step_at(self._pair.other, time), ended=time > other_times[-1] + 1e-6),
+        ]
+        columns = [np.concatenate([title, panel]) for title, panel in zip(self._titles, panels)]
+        gap = np.full((len(columns[0]), _GAP, 3), 255, np.uint8)
+        return np.concatenate([columns[0], gap, columns[1], gap, columns[2]], axis=1)
+
+    def _title(self, title: str, name: str) -> np.ndarray:
+        width = self._size[0]
+        lines = [
+            figures.text_image(title, width=width, height=_TITLE_HEIGHT // 2, points=10, bold=True),
+            figures.text_image(name, width=width, height=_TITLE_HEIGHT // 2, points=8.5, color=figures.FAINT),
+        ]
+        return np.concatenate(lines)[:, :, ::-1]
+
+
+class _Panel:
+    """One clip: its frames, a strip of its phases with the present marked, the name of the present phase."""
+
+    def __init__(
+        self,
+        clip: ClipSequence,
+        steps: np.ndarray,
+        frames: Mapping[str, Sequence[bytes]],
+        size: Tuple[int, int],
+        phases: Sequence[str],
+    ) -> None:
+        self._clip, self._size, self._phases = clip, size, phases
+        self._jpegs = _frames_of(clip.name, frames, steps)
+        self._strip = _strip_colors(clip, size[0], labelled=bool(phases))
+        self._texts: Dict[str, np.ndarray] = {}
+
+    def draw(self, step: int, *, ended: bool = False) -> np.ndarray:
+        image = _decode(self._jpegs[step], self._size, self._clip.name)
+        if ended:
+            image = (image.astype(np.uint16) * 2 // 5 + 150).astype(np.uint8)
+        space = np.full((3, self._size[0], 3), 255, np.uint8)
+        return np.concatenate([image, space, self._draw_strip(step), self._footer(step, ended)])
+
+    def _draw_strip(self, step: int) -> np.ndarray:
+        strip = np.repeat(self._strip[None], _STRIP_HEIGHT, axis=0)
+        width = self._size[0]
+        now = int(_share_of_time(self._clip)[step] * (width - 1))
+        ahead = strip[:, now:].astype(np.uint16)
+        strip[:, now:] = (ahead + 2 * 255) // 3
+        strip[:, max(0, now - 1) : now + 2] = 0
+        return strip
+
+    def _footer(self, step: int, ended: bool) -> np.ndarray:
+        label = int(self._clip.labels[step])
+        name = self._phases[label] if self._phases and label >= 0 else ""
+        text = "ended" if ended else name
+        if text not in self._texts:
+            image = figures.text_image(text, width=self._size[0], height=_FOOTER_HEIGHT, points=9)
+            self._texts[text] = image[:, :, ::-1]
+        return self._texts[text]
+
+
+def _frames_of(name: str, frames: Mapping[str, Sequence[bytes]], steps: np.ndarray) -> List[bytes]:
+    if name not in frames:
+        raise VideoError(f"clip {name}: there are no frames to show; pass them under this name")
+    jpegs = frames[name]
+    if len(jpegs) <= steps[-1]:
+        raise ShapeError(f"clip {name}: {len(jpegs)} frames for {steps[-1] + 1} steps; pass one frame for each step")
+    return [jpegs[step] for step in steps]
+
+
+def _decode(jpeg: bytes, size: Tuple[int, int], name: str) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise VideoError(f"clip {name}: a frame is not a readable JPEG; delete the shards' folder and run again")
+    shrinks = image.shape[0] > size[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _strip_colors(clip: ClipSequence, width: int, *, labelled: bool) -> np.ndarray:
+    """The clip's phases over its time, uint8 [width, 3], blue first."""
+    shares = _share_of_time(clip)
+    steps = np.searchsorted(shares, np.linspace(0, 1, width), side="right") - 1
+    labels = clip.labels[steps] if labelled else np.full(width, -1)
+    return np.array([_blue_first(figures.phase_color(int(label))) for label in labels], np.uint8)
+
+
+def _share_of_time(clip: ClipSequence) -> np.ndarray:
+    """Time of each step as a share of the clip, from 0 to 1."""
+    since = clip.timestamps - clip.timestamps[0]
+    return since / (since[-1] or 1.0)
+
+
+def _step_at(clip: ClipSequence, time: float) -> int:
+    """The last step that has begun `time` seconds after the first."""
+    since = clip.timestamps - clip.timestamps[0]
+    return max(0, int(np.searchsorted(since, time + 1e-6, side="right")) - 1)
+
+
+def _blue_first(color: str) -> Tuple[int, int, int]:
+    return int(color[5:7], 16), int(color[3:5], 16), int(color[1:3], 16)
+
+
+def _even(size: float) -> int:
+    """The next even number: yuv420p has one color value for two by two pixels."""
+    return 2 * math.ceil(size / 2)
+
+
+def _encode(path: Path, pictures: List[np.ndarray], fps: float) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    # bitexact leaves out versions and dates; one thread, because x264's decisions depend on their number.
+    with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as file:
+        stream = file.add_stream("libx264", rate=_rate(fps))
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": _CONSTANT_QUALITY, "preset": "medium", "threads": "1", "flags": "+bitexact"}
+        context = stream.codec_context
+        context.thread_count = 1
+        context.color_primaries = context.color_trc = context.colorspace = _BT601
+        context.color_range = 1  # 16 to 235
+        for index, picture in enumerate(pictures):
+            planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pts = index
+            frame.time_base = 1 / _rate(fps)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    os.replace(temporary, path)
+
+
+def _rate(fps: float) -> Fraction:
+    return Fraction(fps).limit_denominator(1001)

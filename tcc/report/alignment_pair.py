@@ -1,0 +1,118 @@
+"""Two clips aligned for show: which pair, and which frame goes with which."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Container, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from tcc.alignment import nearest_neighbors, dynamic_time_warping, pairwise_distances
+from tcc.errors import VideoError
+from tcc.sequences import ClipSequence
+
+LONGEST = 400  # steps of a clip that are aligned; a longer clip is thinned out evenly
+_CLIPS_TRIED = 16
+_GOOD_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """A reference clip and another one, with the warping path between them.
+
+    Attributes:
+      reference, other: the clips, thinned out to at most LONGEST steps.
+      reference_steps, other_steps: int64, the steps of the whole clips that were kept.
+      path: indices into the thinned-out reference and other, both int64 [P], never decreasing.
+      matches: int64 [T], for each thinned-out reference step the middle one of its matches in the other clip.
+      distances: float64 [T, T'], between the thinned-out clips.
+      relative_cost: mean distance along the path / mean of all distances; small is well aligned, 1 is no better than chance.
+      shift_seconds: mean over the path of |time in the reference - time in the other|: how far apart the two clips are when
+        they are played side by side as filmed.
+    """
+
+    reference: ClipSequence
+    other: ClipSequence
+    reference_steps: np.ndarray
+    other_steps: np.ndarray
+    path: Tuple[np.ndarray, np.ndarray]
+    matches: np.ndarray
+    distances: np.ndarray
+    relative_cost: float
+    shift_seconds: float
+
+    def nearest(self, *, distance: str) -> np.ndarray:
+        """For each thinned-out reference step the nearest step of the other clip, free to go back in time; int64 [T]."""
+        return nearest_neighbors(self.reference.values, self.other.values, distance=distance)
+
+
+def align_pair(reference: ClipSequence, other: ClipSequence, *, distance: str = "sqeuclidean") -> AlignedPair:
+    """Align two clips of embeddings [T, D] by dynamic time warping.
+
+    Raises: as `tcc.alignment.dynamic_time_warping`.
+    """
+    reference_steps, other_steps = _kept_steps(len(reference)), _kept_steps(len(other))
+    thin_reference, thin_other = _thin_out(reference, reference_steps), _thin_out(other, other_steps)
+    distances = pairwise_distances(thin_reference.values, thin_other.values, distance=distance)
+    path = dynamic_time_warping(thin_reference.values, thin_other.values, distance=distance)
+    rows, columns = path.query_indices, path.candidate_indices
+    matches = [columns[rows == row] for row in range(len(thin_reference))]
+    times = thin_reference.timestamps - thin_reference.timestamps[0], thin_other.timestamps - thin_other.timestamps[0]
+    return AlignedPair(
+        reference=thin_reference,
+        other=thin_other,
+        reference_steps=reference_steps,
+        other_steps=other_steps,
+        path=(rows, columns),
+        matches=np.array([match[len(match) // 2] for match in matches]),
+        distances=distances,
+        relative_cost=float(distances[rows, columns].mean() / (distances.mean() or math.inf)),
+        shift_seconds=float(np.abs(times[0][rows] - times[1][columns]).mean()),
+    )
+
+
+def choose_pair(
+    clips: Sequence[ClipSequence], *, distance: str = "sqeuclidean", playable: Optional[Container[str]] = None
+) -> Tuple[AlignedPair, int]:
+    """The pair that shows an alignment best: of the third of the pairs that align best, the one furthest apart in time.
+
+    The reference is the longer clip. At most 16 clips are tried, spread evenly over the lengths; ties go by name, so that
+    the same clips give the same pair. No label is looked at.
+
+    Args:
+      clips: embeddings [T, D] of each. playable: names of the clips that have frames; None: all.
+    Returns: the pair, and the number of pairs that were compared.
+    Raises: VideoError if fewer than two clips can be aligned.
+    """
+    usable = [clip for clip in clips if _usable(clip) and (playable is None or clip.name in playable)]
+    if len(usable) < 2:
+        raise VideoError(
+            f"an aligned video takes two clips with frames and finite embeddings of two steps or more; there are "
+            f"{len(usable)} of {len(clips)}: give the test split more clips"
+        )
+    tried = _spread(sorted(usable, key=lambda clip: (-len(clip), clip.name)), _CLIPS_TRIED)
+    pairs = [align_pair(first, second, distance=distance) for first, second in itertools.combinations(tried, 2)]
+    pairs.sort(key=lambda pair: pair.relative_cost)
+    good = pairs[: math.ceil(len(pairs) * _GOOD_SHARE)]
+    return max(good, key=lambda pair: pair.shift_seconds), len(pairs)
+
+
+def _usable(clip: ClipSequence) -> bool:
+    # A frame of length zero has no cosine distance.
+    return len(clip) > 1 and bool(np.isfinite(clip.values).all()) and bool(clip.values.any(axis=-1).all())
+
+
+def _spread(clips: List[ClipSequence], most: int) -> List[ClipSequence]:
+    if len(clips) <= most:
+        return clips
+    return [clips[index] for index in np.linspace(0, len(clips) - 1, most).round().astype(int)]
+
+
+def _kept_steps(length: int) -> np.ndarray:
+    return np.arange(length) if length <= LONGEST else np.linspace(0, length - 1, LONGEST).round().astype(np.int64)
+
+
+def _thin_out(clip: ClipSequence, steps: np.ndarray) -> ClipSequence:
+    return ClipSequence(clip.name, clip.timestamps[steps], clip.labels[steps], clip.values[steps])
