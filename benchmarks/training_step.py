@@ -67,9 +67,7 @@ def main() -> None:
 
     sampling, training = SamplingConfig(), TrainingConfig(tcn_weight=arguments.tcn_weight)
     source = synthetic_clips(num_clips=60, channels=112, grid=7)
-    embedder = Embedder(
-        EmbedderConfig(), num_context_frames=sampling.num_context_frames, feature_channels=112, seed=0
-    )
+    embedder = Embedder(EmbedderConfig(), num_context_frames=sampling.num_context_frames, feature_channels=112, seed=0)
     encoder = Encoder(None, embedder)
     step = TrainingStep(encoder, Adam(encoder.trained_variables()), training)
     window = training.tcn_positive_window if training.tcn_weight else 0

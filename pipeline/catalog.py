@@ -95,14 +95,13 @@ def video_folder(settings: Settings, videos_directory: Path) -> Path:
 
 
 def _rendered(settings: Settings) -> Catalog:
-    from pipeline.videos import VideosTask
-    from tcc.rendering.names import clip_names
+    from tcc.rendering import RENDERING_VERSION, clip_names
 
     recipe = dataclasses.asdict(settings.rendering)
     for count in ("num_train", "num_val", "num_test"):  # a clip does not depend on how many others there are
         del recipe[count]
     clips = [
-        CatalogClip(name, fingerprint({"recipe": recipe, "version": VideosTask.version, "clip": name}), split)
+        CatalogClip(name, fingerprint({"recipe": recipe, "version": RENDERING_VERSION, "clip": name}), split)
         for name, split in clip_names(settings.rendering)
     ]
     return Catalog(settings.videos.name or RENDERED_NAME, tuple(sorted(clips, key=lambda clip: clip.name)), None)

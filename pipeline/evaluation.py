@@ -35,10 +35,10 @@ class EvalTask(StageTask):
         return run_name(settings)
 
     def make(self, job: Job) -> Made:
-        from tcc.evaluation import evaluate
+        from tcc.evaluation import evaluate, standard_baselines
         from tcc.sequences import load_sequences
 
-        upstream = self.requires()
+        upstream, config = self.requires(), job.settings.evaluation
         folder = upstream["embeddings"].directory
         train, phases = load_sequences(folder / embeddings_file("train"))
         test, _ = load_sequences(folder / embeddings_file("test"))
@@ -50,8 +50,8 @@ class EvalTask(StageTask):
             test,
             phases=phases,
             split="test",
-            config=job.settings.evaluation,
-            features=features,
+            config=config,
+            baselines=standard_baselines(train, test, features=features, components=config.pca_components),
             progress=job.progress,
         )
         for metric, result in results.items():

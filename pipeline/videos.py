@@ -20,7 +20,9 @@ class VideosTask(StageTask):
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         if settings.videos.source == "rendered":
-            return {"source": "rendered", **dataclasses.asdict(settings.rendering)}
+            from tcc.rendering import RENDERING_VERSION
+
+            return {"source": "rendered", "rendering": RENDERING_VERSION, **dataclasses.asdict(settings.rendering)}
         return {"source": "folder", "clips": {clip.name: clip.identity for clip in catalog(settings).clips}}
 
     @classmethod

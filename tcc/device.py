@@ -21,12 +21,12 @@ from tcc.errors import DeviceError, SettingsError
 
 KINDS = ("auto", "npu", "gpu", "cpu")
 _NPU_SMI_SECONDS = 10
-_opened: Dict[str, "Device"] = {}
+_opened: Dict[str, Device] = {}
 
 
 @dataclass(frozen=True)
 class Device:
-    """An open device: its kind (npu, gpu, cpu), its name as TensorFlow or the plugin gives it, and what it is made of."""
+    """An open device: its kind (npu, gpu, cpu), its name for TensorFlow or the plugin, and what it is."""
 
     kind: str
     name: str
@@ -39,10 +39,10 @@ def open_device(kind: str = "auto", *, dev: Union[str, Path] = "/dev") -> Device
     Also makes TensorFlow's operations repeatable. A second call returns the device that is already open.
 
     Args:
-      kind: npu, gpu, cpu, or auto: an NPU where plugin and device are there, else a GPU that TensorFlow sees, else the CPU.
+      kind: npu, gpu, cpu, or auto: an NPU where plugin and device are there, else a GPU that TensorFlow sees, else cpu.
       dev: folder of device nodes.
-    Raises: SettingsError for an unknown kind; DeviceError if the device is missing (with what is missing), another one is
-      already open, or variables were made before an NPU was opened.
+    Raises: SettingsError for an unknown kind; DeviceError if the device is missing (with what is missing), another one
+      is already open, or variables were made before an NPU was opened.
     """
     if kind not in KINDS:
         raise SettingsError(f"kind: must be one of {', '.join(KINDS)}; got {kind!r}")
@@ -110,7 +110,7 @@ def _open_gpu() -> Device:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         raise DeviceError(
-            "gpu: TensorFlow sees no GPU; install a TensorFlow with GPU support and a driver, or set [device] kind = cpu"
+            "gpu: TensorFlow sees no GPU; install a TensorFlow with GPU support and a driver, or ask for cpu"
         )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)

@@ -61,7 +61,7 @@ def few_shot_classification(
         if not usable:
             raise nothing_left(METRIC, everything, undefined)
     drawn = {
-        k: _as_drawn(episodes[k]) if episodes else draw_episodes(len(usable_train), k, num_episodes, seed=seed)
+        k: _tuples(episodes[k]) if episodes else draw_episodes(len(usable_train), k, num_episodes, seed=seed)
         for k in sorted(set(num_videos))
         if k <= len(usable_train)
     }
@@ -95,7 +95,8 @@ def few_shot_classification(
 def draw_episodes(num_clips: int, num_videos: int, num_episodes: int, *, seed: int) -> List[Episode]:
     """`num_episodes` draws of `num_videos` different clips out of `num_clips`, each in ascending order."""
     rng = np.random.default_rng([seed, num_videos])
-    return _as_drawn([rng.permutation(num_clips)[:num_videos] for _ in range(num_episodes)])
+    # Sorted: the same set of clips then is the same fit, done once.
+    return _tuples([sorted(rng.permutation(num_clips)[:num_videos]) for _ in range(num_episodes)])
 
 
 def mean_interval(values: Sequence[float]) -> Optional[List[float]]:
@@ -106,9 +107,8 @@ def mean_interval(values: Sequence[float]) -> Optional[List[float]]:
     return [float(np.mean(values) - half), float(np.mean(values) + half)]
 
 
-def _as_drawn(episodes: Sequence[Sequence[int]]) -> List[Episode]:
-    # In one order whatever the draw: the same set of clips then is the same fit, done once.
-    return [tuple(sorted(int(clip) for clip in episode)) for episode in episodes]
+def _tuples(episodes: Sequence[Sequence[int]]) -> List[Episode]:
+    return [tuple(int(clip) for clip in episode) for episode in episodes]
 
 
 def _score_all(

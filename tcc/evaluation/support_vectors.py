@@ -85,7 +85,7 @@ class PhaseClassifier:
     def _check(self, clips: Sequence[int], labels: np.ndarray) -> None:
         if labels.min() == labels.max():
             raise MetricUndefined("the training clips hold a single phase")
-        lowest, highest = self._lowest[clips].min(axis=0), self._highest[clips].max(axis=0)
+        lowest, highest = self._lowest[list(clips)].min(axis=0), self._highest[list(clips)].max(axis=0)
         if (highest - lowest).max() <= CONSTANT_TOLERANCE * np.abs([lowest, highest]).max():
             raise MetricUndefined(CONSTANT)
 

@@ -69,9 +69,7 @@ def cycle_consistency_loss(
     times = tf.gather(times, start)
     if loss == "regression":
         return cycle_back_regression(logits, times)
-    return cycle_back_regression_variance(
-        logits, times, variance_weight=variance_weight, variance_floor=variance_floor
-    )
+    return cycle_back_regression_variance(logits, times, variance_weight=variance_weight, variance_floor=variance_floor)
 
 
 def _check_sizes(num_sequences, num_frames, shape, loss) -> None:

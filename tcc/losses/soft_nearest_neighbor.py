@@ -7,9 +7,7 @@ import tensorflow as tf
 from tcc.losses.similarity import scaled_similarity
 
 
-def soft_nearest_neighbor(
-    query, candidates, *, similarity: str = "negative_squared_l2", temperature: float = 0.1
-):
+def soft_nearest_neighbor(query, candidates, *, similarity: str = "negative_squared_l2", temperature: float = 0.1):
     """Soft nearest neighbor of each query frame among the candidates.
 
         alpha[t, s] = softmax_s(similarity(query[t], candidates[s]) / (D temperature))

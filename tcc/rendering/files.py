@@ -82,7 +82,8 @@ def encode(clip: RenderedClip, path: Path, *, crf: int) -> None:
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        # libx264's macroblock tree with B-frames gives other bytes from call to call, also with one thread.
+        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
         for image in clip.frames():
             container.mux(stream.encode(_to_yuv420(image)))
         container.mux(stream.encode())

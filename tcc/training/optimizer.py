@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import List, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -14,7 +15,7 @@ class Adam(tf.Module):
         variable -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
 
     Args:
-      variables: what it trains; their order is part of the checkpoint.
+      variables: what it will train; their order is part of the checkpoint.
       beta_1, beta_2, epsilon: b1, b2 and epsilon above; t counts steps from 1.
     Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, end of section 2.
     """
@@ -23,20 +24,20 @@ class Adam(tf.Module):
         self, variables: Sequence[tf.Variable], *, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
     ):
         super().__init__(name="adam")
-        # Not an attribute of plain list: the variables belong to the encoder, and the checkpoint needs them once.
-        self._targets: Tuple[tf.Variable, ...] = tuple(variables)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.beta_1, self.beta_2, self.epsilon = np.float32(beta_1), np.float32(beta_2), np.float32(epsilon)
         self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False, name="iterations")
         self.m: List[tf.Variable] = [_zeros_like(variable, "m") for variable in variables]
         self.v: List[tf.Variable] = [_zeros_like(variable, "v") for variable in variables]
 
-    def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
-        """One step: change every variable by its gradient (same order as in the constructor)."""
+    def apply(self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], learning_rate: tf.Tensor) -> None:
+        """One step: change every variable by its gradient; both in the constructor's order."""
         step = tf.cast(self.iterations.assign_add(1), tf.float32)
-        rate = learning_rate * tf.sqrt(1.0 - tf.pow(self.beta_2, step)) / (1.0 - tf.pow(self.beta_1, step))
-        for variable, gradient, m, v in zip(self._targets, gradients, self.m, self.v):
-            m.assign_add((1.0 - self.beta_1) * (gradient - m))
-            v.assign_add((1.0 - self.beta_2) * (tf.square(gradient) - v))
+        rate = learning_rate * tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
+        # 1 - beta in float32, as Keras: in the first step it then cancels against the rate's.
+        one = np.float32(1)
+        for variable, gradient, m, v in zip(variables, gradients, self.m, self.v):
+            m.assign_add((one - self.beta_1) * (gradient - m))
+            v.assign_add((one - self.beta_2) * (tf.square(gradient) - v))
             variable.assign_sub(rate * m / (tf.sqrt(v) + self.epsilon))
 
 

@@ -60,7 +60,8 @@ class TrainingStep:
         variables = self.encoder.trained_variables()
         gradients = tape.gradient(terms["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         norm = global_norm(gradients)
-        self.optimizer.apply(clip_by_global_norm(gradients, norm, self.training.clip_norm), learning_rate)
+        clipped = clip_by_global_norm(gradients, norm, self.training.clip_norm)
+        self.optimizer.apply(clipped, variables, learning_rate)
         return {**terms, "gradient_norm": norm}
 
     def _losses_in_inference(self, inputs, frame_indices, sequence_lengths, dropout_masks):

@@ -73,9 +73,7 @@ def cycle_consistency_loss(
             )
             for t in range(num_frames):
                 logits = scaled_similarities(neighbors[t], embeddings[u], similarity, temperature)
-                costs.append(
-                    _cycle_cost(logits, t, times, loss, label_smoothing, variance_weight, variance_floor)
-                )
+                costs.append(_cycle_cost(logits, t, times, loss, label_smoothing, variance_weight, variance_floor))
     return sum(costs) / len(costs)
 
 

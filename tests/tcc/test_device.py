@@ -21,9 +21,8 @@ def run_python(code: str, **environment: str) -> str:
         [sys.executable, "-c", textwrap.dedent(code)],
         cwd=str(ROOT),
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -98,7 +97,7 @@ def test_cpu_after_tensorflow_took_a_gpu(monkeypatch):
     class Taken:
         config = TakenConfig
 
-    with pytest.raises(DeviceError, match="cpu: TensorFlow has already taken a GPU .*open the device first"):
+    with pytest.raises(DeviceError, match=r"cpu: TensorFlow has already taken a GPU .*open the device first"):
         device._hide_gpus(Taken)
 
 

@@ -64,9 +64,7 @@ def test_cycle_consistency_matches_loops_and_finite_differences(loss, similarity
         "normalize_indices": not normalize,
         "normalize_embeddings": normalize,
     }
-    value, (gradient,) = value_and_gradient(
-        lambda array: losses.cycle_consistency_loss(array, **settings), embeddings
-    )
+    value, (gradient,) = value_and_gradient(lambda array: losses.cycle_consistency_loss(array, **settings), embeddings)
     slow = lambda array: reference.cycle_consistency_loss(array.astype(np.float64), **settings)  # noqa: E731
     np.testing.assert_allclose(value, slow(embeddings), rtol=1e-5, atol=1e-6)
     positions = [(0, 0, 0), (1, 2, 3), (2, 4, 1), (0, 3, 2)]
@@ -262,7 +260,9 @@ def test_order_of_sequences_and_of_frames_does_not_matter(loss):
 def test_true_cosine_ignores_length_and_the_reference_one_does_not():
     embeddings = random_embeddings(2, 4, 6)
     scaled = embeddings * np.float32(3)
-    cosine = [losses.cycle_consistency_loss(item, similarity="cosine", loss="regression") for item in (embeddings, scaled)]
+    cosine = [
+        losses.cycle_consistency_loss(item, similarity="cosine", loss="regression") for item in (embeddings, scaled)
+    ]
     dot = [losses.cycle_consistency_loss(item, similarity="dot", loss="regression") for item in (embeddings, scaled)]
     np.testing.assert_allclose(cosine[0], cosine[1], rtol=1e-5)
     assert abs(float(dot[0]) - float(dot[1])) > 1e-4
@@ -294,9 +294,9 @@ def test_errors_say_what_to_do():
         losses.cycle_consistency_loss(embeddings, frame_indices=np.zeros((2, 3)))
     with pytest.raises(ShapeError, match=r"sequence_lengths: expected \[2\], got shape \[3\]"):
         losses.cycle_consistency_loss(embeddings, sequence_lengths=np.ones(3))
-    with pytest.raises(SettingsError, match="loss: must be one of regression_variance, .*got 'mse'"):
+    with pytest.raises(SettingsError, match=r"loss: must be one of regression_variance, .*got 'mse'"):
         losses.cycle_consistency_loss(embeddings, loss="mse")
-    with pytest.raises(SettingsError, match="similarity: must be one of negative_squared_l2, .*got 'l2'"):
+    with pytest.raises(SettingsError, match=r"similarity: must be one of negative_squared_l2, .*got 'l2'"):
         losses.cycle_consistency_loss(embeddings, similarity="l2")
     with pytest.raises(ShapeError, match="query and candidates differ in embedding size"):
         losses.soft_nearest_neighbor(tf.zeros([3, 2]), tf.zeros([3, 4]))

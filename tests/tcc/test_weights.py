@@ -66,7 +66,7 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path):
     first = saved(tmp_path).read_bytes()
     second = saved(tmp_path, dict(reversed(list(ARRAYS.items())))).read_bytes()
     assert first == second
-    assert hashlib.sha256(first).hexdigest() == "SUM"
+    assert hashlib.sha256(first).hexdigest() == "4aaa48f03c572197b8f62223f72b2bc60d28ce5ff5ab54b3269879d28a9562d9"
     assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
 
 
@@ -110,13 +110,13 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
 def test_an_array_of_objects_is_not_unpickled(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, **{"conv/kernel": np.array([{}], dtype=object)})
-    with pytest.raises(WeightsError, match="not a readable .npz of weights"):
+    with pytest.raises(WeightsError, match=r"not a readable \.npz of weights"):
         weights.load(path)
 
 
 def test_a_single_array_is_not_a_file_of_weights(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(WeightsError, match="not a readable .npz of weights"):
+    with pytest.raises(WeightsError, match=r"not a readable \.npz of weights"):
         weights.load(tmp_path / "one.npy")
 
 

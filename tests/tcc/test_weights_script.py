@@ -120,9 +120,9 @@ def test_a_storage_of_another_kind_is_refused(script, torch):
 def test_another_file_is_refused(script, tmp_path):
     path = tmp_path / "other.pth"
     path.write_bytes(pickle.dumps({"a": 1}, protocol=2))
-    with pytest.raises(script.PickleRefused, match="not a .pth of the format before PyTorch 1.6"):
+    with pytest.raises(script.PickleRefused, match=r"not a \.pth of the format before PyTorch 1\.6"):
         script.read_tensors(path)
-    with pytest.raises(SystemExit, match="SHA-256 is .*, expected 5793"):
+    with pytest.raises(SystemExit, match=r"SHA-256 is .*, expected 5793"):
         script.convert(path)
 
 

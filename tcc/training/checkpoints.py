@@ -1,0 +1,130 @@
+"""Checkpoints of a training: folders `step-00000600/`, absent or whole, with the same bytes for the same training.
+
+A checkpoint holds the encoder and the optimizer, whose `iterations` is the step; the step is also the position in the
+data. TensorFlow 2.6 and the newest read each other's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Callable, List, Optional, Union
+
+import tensorflow as tf
+
+from tcc.errors import CheckpointError
+
+_PREFIX = "checkpoint"
+_TEMPORARY = ".writing-"
+
+
+def checkpoint_path(directory: Union[str, Path], step: int) -> Path:
+    """Folder of the checkpoint of one step."""
+    return Path(directory) / f"step-{step:08d}"
+
+
+def list_checkpoints(directory: Union[str, Path]) -> List[int]:
+    """Steps of the checkpoints in a folder, in order; half-written ones do not count."""
+    folders = Path(directory).glob("step-*")
+    return sorted(
+        int(folder.name[5:])
+        for folder in folders
+        if re.fullmatch(r"step-\d{8,}", folder.name) and (folder / f"{_PREFIX}.index").is_file()
+    )
+
+
+def save(directory: Union[str, Path], step: int, encoder: Any, optimizer: Any) -> Path:
+    """Write the checkpoint of a step: into a temporary folder, which is then renamed. One that is there is kept.
+
+    Returns: the checkpoint's folder.
+    """
+    target = checkpoint_path(directory, step)
+    if target.exists():
+        return target
+    temporary = target.parent / f"{_TEMPORARY}{target.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    # write, not save: save would add a file with the time of day in it.
+    tf.train.Checkpoint(encoder=encoder, optimizer=optimizer).write(str(temporary / _PREFIX))
+    _to_disk(temporary)
+    os.replace(temporary, target)
+    _sync(target.parent)
+    return target
+
+
+def restore(directory: Union[str, Path], step: int, encoder: Any, optimizer: Any) -> None:
+    """Read the checkpoint of a step into an encoder and its optimizer.
+
+    Raises: CheckpointError if it is missing or damaged, or not every value found its variable and the reverse.
+    """
+    path = _existing(directory, step)
+    try:
+        tf.train.Checkpoint(encoder=encoder, optimizer=optimizer).read(str(path / _PREFIX)).assert_consumed()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise _mismatch(path, error) from error
+    if int(optimizer.iterations.numpy()) != step:
+        raise CheckpointError(
+            f"{path}: holds step {int(optimizer.iterations.numpy())}; the folder was renamed, delete it and run again"
+        )
+
+
+def restore_encoder(directory: Union[str, Path], step: int, encoder: Any) -> None:
+    """Read only the encoder of a checkpoint, for embedding.
+
+    Raises: CheckpointError if it is missing or damaged, or not every value found its variable and the reverse.
+    """
+    path = _existing(directory, step)
+    try:
+        status = tf.train.Checkpoint(encoder=encoder).read(str(path / _PREFIX))
+        status.assert_existing_objects_matched().expect_partial()
+        stored = [name for name, _ in tf.train.list_variables(str(path / _PREFIX)) if name.startswith("encoder/")]
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise _mismatch(path, error) from error
+    if len(stored) != len(encoder.variables):
+        raise _mismatch(path, f"it holds {len(stored)} variables, the model has {len(encoder.variables)}")
+
+
+def remove_checkpoints(directory: Union[str, Path], *, keep: Callable[[int], bool]) -> None:
+    """Delete what a killed writer left, and the checkpoints of steps that `keep` says no to."""
+    for folder in Path(directory).glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(folder)
+    for step in list_checkpoints(directory):
+        if not keep(step):
+            shutil.rmtree(checkpoint_path(directory, step))
+
+
+def newest_checkpoint(directory: Union[str, Path]) -> Optional[int]:
+    """The latest step with a checkpoint, or None."""
+    steps = list_checkpoints(directory)
+    return steps[-1] if steps else None
+
+
+def _existing(directory: Union[str, Path], step: int) -> Path:
+    path = checkpoint_path(directory, step)
+    if step not in list_checkpoints(directory):
+        raise CheckpointError(f"{path}: no such checkpoint; there are {list_checkpoints(directory) or 'none'}")
+    return path
+
+
+def _mismatch(path: Path, reason: Any) -> CheckpointError:
+    first_line = str(reason).strip().split("\n")[0]
+    return CheckpointError(
+        f"{path}: is damaged or belongs to another model ({first_line}); "
+        "use the settings it was trained with, or delete the folder"
+    )
+
+
+def _to_disk(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(str(path), os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,262 @@
+"""Training from the first step to the last, across any number of interruptions."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, Optional, Union
+
+import numpy as np
+
+from tcc.config import SamplingConfig, TrainingConfig
+from tcc.dataset import Batch, Clips, draw_batch, prefetch
+from tcc.dataset.batches import DROPOUT, seeded_generator
+from tcc.device import require_device
+from tcc.errors import TrainingDiverged
+from tcc.models import draw_dropout_masks
+from tcc.progress import Interrupted, Progress, silent
+from tcc.training import checkpoints
+from tcc.training.history import History, read_history
+from tcc.training.optimizer import Adam
+from tcc.training.schedules import learning_rate_at
+from tcc.training.standardization import standardize
+from tcc.training.step import TrainingStep
+from tcc.training.summaries import Summaries
+
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training came to.
+
+    Attributes:
+      steps: optimizer steps in all, those of earlier runs included.
+      losses: terms of the last step.
+      history: file with the losses of every step; see `read_history`.
+      input_share: share of this run's time that was spent waiting for batches.
+    """
+
+    steps: int
+    losses: Dict[str, float]
+    history: Path
+    input_share: float
+
+
+def train(
+    source: Clips,
+    encoder: Any,
+    directory: Union[str, Path],
+    *,
+    sampling: SamplingConfig,
+    training: TrainingConfig,
+    validation_source: Optional[Clips] = None,
+    progress: Progress = silent,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainingResult:
+    """Train an encoder; goes on from the newest checkpoint in `directory` by itself.
+
+    A training that was interrupted, also by SIGKILL, ends with the same weights as one that was not; on a CPU to the
+    last bit. Files: `step-*/` every training.checkpoint_every steps and at the end, `history.jsonl`, `summaries/`.
+
+    Args:
+      source: clips to train on.
+      encoder: `tcc.models.Encoder`, freshly built from training.seed.
+      directory: of this training alone; made where it is absent.
+      sampling: which frames enter a step.
+      training: method, optimizer, lengths.
+      validation_source: clips whose losses, without training on them, are added to the history at each checkpoint.
+      progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
+      should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised.
+    Raises: DeviceError if no device is open; SettingsError if there are too few clips; CheckpointError if a checkpoint
+      in `directory` is of another model; TrainingDiverged if a loss is not finite; tcc.progress.Interrupted.
+    """
+    require_device()
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    optimizer = Adam(encoder.trained_variables())
+    first = _resume(directory, source, encoder, optimizer, training)
+    session = _Session(source, encoder, optimizer, directory, sampling, training, validation_source, first)
+    with contextlib.closing(session):
+        session.run(progress, should_stop)
+    losses = read_history(directory)[-1]
+    losses.pop("step")
+    return TrainingResult(training.num_steps, losses, session.history.path, session.clock.input_share())
+
+
+def _resume(directory: Path, source: Clips, encoder: Any, optimizer: Adam, training: TrainingConfig) -> int:
+    """Steps done before: restores the newest checkpoint, or prepares the encoder for the first step."""
+    checkpoints.remove_checkpoints(directory, keep=lambda step: step <= training.num_steps)
+    step = checkpoints.newest_checkpoint(directory)
+    if step is None:
+        standardize(encoder, source)
+        return 0
+    checkpoints.restore(directory, step, encoder, optimizer)
+    return step
+
+
+class _Session:
+    """One run of a training, from one step to the end or an interruption."""
+
+    def __init__(self, source, encoder, optimizer, directory, sampling, training, validation_source, first):
+        self.source, self.encoder, self.optimizer = source, encoder, optimizer
+        self.directory, self.sampling, self.training = directory, sampling, training
+        self.validation_source, self.first = validation_source, first
+        self.step_function = TrainingStep(encoder, optimizer, training)
+        self.history = History(directory, last_step=first)
+        self.summaries = Summaries(directory)
+        self.clock = _Clock(first, training.num_steps, training.batch_size)
+
+    def close(self) -> None:
+        self.history.close()
+        self.summaries.close()
+
+    def run(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        last = self.training.num_steps
+        batches = prefetch(self.draw, range(self.first, last))
+        with contextlib.closing(batches):
+            for batch in self.clock.waiting_for(batches):
+                done = batch.step + 1
+                losses = self.train_on(batch)
+                self.record(done, losses)
+                self.clock.report(done, losses["loss"], progress)
+                if done < last and should_stop():
+                    self.save(done)
+                    raise Interrupted(f"stopped at step {done} of {last}; the next run goes on from its checkpoint")
+
+    def train_on(self, batch: Batch) -> Dict[str, float]:
+        rate = learning_rate_at(
+            batch.step, learning_rate=self.training.learning_rate, warmup_steps=self.training.warmup_steps
+        )
+        losses = self.step_function(batch, rate)
+        check_finite(losses, batch.step + 1, [self.source.names[clip] for clip in batch.clips])
+        return {**losses, "learning_rate": rate}
+
+    def record(self, done: int, losses: Dict[str, float]) -> None:
+        regular = self.is_regular(done)
+        validation = self.validate() if regular else {}
+        self.history.append(done, {**losses, **validation})
+        if done % self.training.log_every == 0 or validation:
+            self.summaries.scalars(done, {**losses, **validation, **self.clock.rates(done)})
+        if regular:
+            self.save(done)
+            # An interruption's own checkpoint has served; without it the folder is as if there had been none.
+            checkpoints.remove_checkpoints(self.directory, keep=self.is_regular)
+
+    def save(self, done: int) -> None:
+        self.history.flush()
+        checkpoints.save(self.directory, done, self.encoder, self.optimizer)
+
+    def is_regular(self, step: int) -> bool:
+        return step % self.training.checkpoint_every == 0 or step == self.training.num_steps
+
+    def draw(self, step: int) -> Batch:
+        batch = draw_training_batch(self.source, step, sampling=self.sampling, training=self.training)
+        windows = batch.inputs.shape[0] * batch.inputs.shape[1]
+        masks = draw_dropout_masks(
+            self.encoder.embedder.dropout_mask_shapes(windows),
+            dropout=self.encoder.embedder.config.dropout,
+            rng=seeded_generator(self.training.seed, step, DROPOUT),
+        )
+        return dataclasses.replace(batch, dropout_masks=tuple(masks))
+
+    def validate(self) -> Dict[str, float]:
+        if self.validation_source is None:
+            return {}
+        batch_size = min(self.training.batch_size, len(self.validation_source))
+        losses = [
+            self.step_function.losses(
+                draw_training_batch(
+                    self.validation_source,
+                    step,
+                    sampling=self.sampling,
+                    training=dataclasses.replace(self.training, batch_size=batch_size),
+                    augment=False,
+                )
+            )
+            for step in range(len(self.validation_source) // batch_size)
+        ]
+        return {f"validation_{name}": float(np.mean([item[name] for item in losses])) for name in losses[0]}
+
+
+def draw_training_batch(
+    source: Clips, step: int, *, sampling: SamplingConfig, training: TrainingConfig, augment: bool = True
+) -> Batch:
+    """The batch of a step as the settings say; with positives where there is a time-contrastive term."""
+    return draw_batch(
+        source,
+        step,
+        seed=training.seed,
+        sampling=sampling,
+        batch_size=training.batch_size,
+        positive_window=training.tcn_positive_window if training.tcn_weight else 0,
+        augment=augment,
+    )
+
+
+def check_finite(losses: Dict[str, float], step: int, clips: list) -> None:
+    """Raise TrainingDiverged, with step, terms and clips, unless every number is finite."""
+    broken = [f"{name} = {value}" for name, value in losses.items() if not math.isfinite(value)]
+    if broken:
+        raise TrainingDiverged(
+            f"step {step}: {', '.join(broken)} on clips {', '.join(clips)}; look at these clips, "
+            "or lower learning_rate or clip_norm and run again: it goes on from the last checkpoint"
+        )
+
+
+class _Clock:
+    """Speed, time left and the share of waiting, of one run."""
+
+    def __init__(self, first: int, last: int, batch_size: int):
+        self._first, self._last, self._batch_size = first, last, batch_size
+        self._started: Optional[float] = None
+        self._begin = time.monotonic()
+        self._waited = 0.0
+        self._reported = -math.inf
+
+    def waiting_for(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        while True:
+            before = time.monotonic()
+            batch = next(batches, None)
+            self._waited += time.monotonic() - before
+            if batch is None:
+                return
+            yield batch
+
+    def rates(self, done: int) -> Dict[str, float]:
+        return {"clips_per_second": self._steps_per_second(done) * self._batch_size, "input_share": self.input_share()}
+
+    def input_share(self) -> float:
+        return self._waited / max(time.monotonic() - self._begin, 1e-9)
+
+    def report(self, done: int, loss: float, progress: Progress) -> None:
+        now = time.monotonic()
+        if self._started is None:
+            # The first step compiles: it says nothing about speed.
+            self._started, self._first = now, done
+        if now - self._reported >= _SECONDS_BETWEEN_REPORTS or done == self._last:
+            self._reported = now
+            progress(done / self._last, self._status(done, loss))
+
+    def _status(self, done: int, loss: float) -> str:
+        speed = self._steps_per_second(done)
+        words = [f"step {done}/{self._last}", f"loss {loss:.3g}"]
+        if speed:
+            words += [f"{speed * self._batch_size:.3g} clips/s", f"{duration((self._last - done) / speed)} left"]
+        return ", ".join(words)
+
+    def _steps_per_second(self, done: int) -> float:
+        if self._started is None or done <= self._first:
+            return 0.0
+        return (done - self._first) / max(time.monotonic() - self._started, 1e-9)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit a person would use: "40 s", "6 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

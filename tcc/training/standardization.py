@@ -1,0 +1,46 @@
+"""Mean and spread of each feature channel over the training clips."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Tuple
+
+import numpy as np
+
+from tcc.dataset import Clips, FeatureClips
+from tcc.models import pool_to_grid
+
+_FRAMES_PER_CLIP = 8
+
+
+def standardize(encoder: Any, source: Clips) -> None:
+    """Set the embedder's standardization from the training clips, where it has one."""
+    if encoder.embedder.standardization is not None:
+        encoder.embedder.set_standardization(*channel_statistics(encoder, source))
+
+
+def channel_statistics(encoder: Any, source: Clips) -> Tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature channel, each frame counted once; float64 [C].
+
+    Stored features are all read; where the backbone has to be run, a few frames of each clip stand for it.
+    """
+    total, squares, count = 0.0, 0.0, 0
+    features_of = _stored_features if isinstance(source, FeatureClips) else _backbone_features(encoder)
+    for clip in range(len(source)):
+        values = np.asarray(features_of(source, clip), np.float64)
+        values = values.reshape(-1, values.shape[-1])
+        total, squares, count = total + values.sum(axis=0), squares + np.square(values).sum(axis=0), count + len(values)
+    mean = total / count
+    return mean, np.sqrt(np.maximum(squares / count - np.square(mean), 0))
+
+
+def _stored_features(source: Clips, clip: int) -> np.ndarray:
+    return source.gather(clip, np.arange(source.lengths[clip]))
+
+
+def _backbone_features(encoder: Any) -> Callable[[Clips, int], np.ndarray]:
+    def features(source: Clips, clip: int) -> np.ndarray:
+        spread = np.linspace(0, source.lengths[clip] - 1, _FRAMES_PER_CLIP).round().astype(np.int64)
+        values = encoder.backbone(source.gather(clip, spread), training=False)
+        return (values if encoder.grid is None else pool_to_grid(values, encoder.grid)).numpy()
+
+    return features

@@ -1,0 +1,104 @@
+"""Which frames are drawn: the reference's numbers where they are sound, and the properties that it breaks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tcc.dataset import context_indices, positive_indices, sample_frame_indices
+from tcc.dataset.sampling import context_offsets, random_order
+from tcc.errors import ShapeError
+from tests.golden import golden_path
+
+
+def golden(key):
+    return json.loads(golden_path("sampling.json").read_text())[key]
+
+
+@pytest.mark.parametrize(("length", "num_frames", "offset"), [(100, 20, 1), (21, 20, 1), (60, 5, 10), (5, 5, 0), (6, 5, 1)])
+def test_drawn_frames_are_sorted_different_and_after_the_offset(length, num_frames, offset):
+    for seed in range(20):
+        drawn = sample_frame_indices(length, num_frames, random_offset=offset, rng=np.random.default_rng(seed))
+        assert len(drawn) == num_frames and (np.diff(drawn) > 0).all()
+        assert drawn[0] >= offset and drawn[-1] <= length - 1
+
+
+def test_every_frame_is_equally_likely():
+    """10000 draws of 3 of 6 frames: each comes 5000 times, give or take five standard deviations of 50."""
+    rng = np.random.default_rng(0)
+    draws = [sample_frame_indices(7, 3, random_offset=1, rng=rng) for _ in range(10000)]
+    counts = np.bincount(np.concatenate(draws), minlength=7)
+    assert counts[0] == 0 and (abs(counts[1:] - 5000) < 250).all()
+
+
+@pytest.mark.parametrize(("length", "offset"), [(20, 1), (15, 1), (3, 1), (1, 1), (5, 10)])
+def test_short_clips_tell_the_truth_about_their_frames(length, offset):
+    drawn = sample_frame_indices(length, 20, random_offset=offset, rng=np.random.default_rng(0))
+    assert drawn.tolist() == [min(index, length - 1) for index in range(20)]
+
+
+def test_draws_obey_what_the_reference_obeys():
+    """Where the reference's draw is range(num_frames) ours is too, clamped; else both are sorted and after the offset."""
+    compared = 0
+    for case in golden("sampling"):
+        if case["strategy"] != "offset_uniform" or case["algo"] != "alignment" or case["sample_all"]:
+            continue
+        length, num_frames, offset = case["seq_len"], case["num_frames"], case["random_offset"]
+        drawn = sample_frame_indices(length, num_frames, random_offset=offset, rng=np.random.default_rng(0))
+        for draw in case.get("draws", []):
+            steps = np.array(draw["chosen_steps"])
+            short = num_frames > length - offset
+            assert drawn.tolist() == np.minimum(steps, length - 1).tolist() if short else steps.min() >= offset
+            windows = context_indices(
+                steps,
+                num_context_frames=case["num_context_steps"],
+                context_stride=case["frame_stride"],
+                length=length,
+            )
+            assert windows.reshape(-1).tolist() == draw["gathered_steps"]
+            compared += 1
+    assert compared >= 20
+
+
+def test_context_frames_are_the_reference_ones():
+    for case in golden("get_steps"):
+        windows = context_indices(
+            [case["step"]], num_context_frames=case["num_context_steps"], context_stride=case["frame_stride"]
+        )
+        assert windows.tolist() == [case["get_steps"]]
+    for case in golden("eval_get_indices"):
+        frames = np.arange(case["curr_idx"], case["curr_idx"] + case["num_steps"])
+        windows = context_indices(frames, num_context_frames=2, context_stride=15, length=case["seq_len"])
+        assert windows.reshape(-1).tolist() == case["get_indices"]
+
+
+def test_context_stays_in_the_clip():
+    windows = context_indices([[0, 4], [2, 9]], num_context_frames=3, context_stride=2, length=8)
+    assert windows.tolist() == [[[0, 0, 0], [0, 2, 4]], [[0, 0, 2], [5, 7, 7]]]
+    assert context_offsets(3, 7).tolist() == [-14, -7, 0]
+    assert context_offsets(1, 15).tolist() == [0]
+
+
+def test_positives_lie_before_their_anchor_within_the_window_and_the_clip():
+    anchors = np.tile([0, 1, 2, 5, 6, 50], (2000, 1))
+    positives = positive_indices(anchors, window=5, rng=np.random.default_rng(0))
+    expected = [{0}, {0}, {0, 1}, set(range(0, 5)), set(range(1, 6)), set(range(45, 50))]
+    assert [set(column.tolist()) for column in positives.T] == expected
+
+
+def test_an_order_is_the_same_in_every_numpy():
+    """The numbers are written down: another NumPy, or another way to draw, would train differently."""
+    assert random_order(8, np.random.default_rng([3, 1, 1])).tolist() == ORDER_OF_SEED_3_1_1
+    drawn = sample_frame_indices(30, 5, random_offset=1, rng=np.random.default_rng([0, 7, 2]))
+    assert drawn.tolist() == FRAMES_OF_SEED_0_7_2
+
+
+ORDER_OF_SEED_3_1_1 = []
+FRAMES_OF_SEED_0_7_2 = []
+
+
+def test_a_clip_without_frames():
+    with pytest.raises(ShapeError, match="length: a clip needs at least one frame, got 0"):
+        sample_frame_indices(0, 5, random_offset=1, rng=np.random.default_rng(0))
