@@ -41,15 +41,15 @@ class ClipsTask(StageTask):
         return catalog(settings).name
 
     def make(self, job: Job) -> Made:
-        from tcc.video.probe import probe_clips
+        from tcc.video import hash_file, probe_clips
 
         source = self.requires()["videos"].directory
+        folder = video_folder(job.settings, source)
         clips = catalog(job.settings).clips
         execution = job.settings.execution
         infos = probe_clips(
-            video_folder(job.settings, source),
+            folder,
             [clip.name for clip in clips],
-            min_frames=job.settings.clips.min_frames,
             workers=execution.decode_workers,
             timeout_seconds=execution.clip_timeout_seconds,
             progress=job.progress,
@@ -57,14 +57,15 @@ class ClipsTask(StageTask):
         labels = read_clip_labels(job.settings, source)
         rows = [
             {
-                **dataclasses.asdict(info),
-                "identity": clip.identity,
+                **info.as_dict(),
+                "name": clip.name,
+                "sha256": hash_file(folder / clip.name),
                 "split": clip.split,
                 "segments": len(labels.segments.get(clip.name, [])) if labels else 0,
             }
             for clip, info in zip(clips, infos)
         ]
-        bad = [{"clip": info.name, "reason": info.problem} for info in infos if info.problem]
+        bad = [{"clip": row["name"], "reason": row["problem"]} for row in rows if row["problem"]]
         _refuse_if_too_many(bad, len(rows), job.settings.clips.max_bad_fraction)
         write_json(job.directory / CLIPS, rows)
         counts = {"in": len(rows), "out": len(rows) - len(bad), "skipped": len(bad)}

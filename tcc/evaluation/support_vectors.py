@@ -6,7 +6,7 @@ every subset of training clips, as long as they fit into memory.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence, Tuple, Union
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from sklearn.svm import SVC
@@ -19,8 +19,6 @@ from tcc.sequences import ClipSequence
 MAX_TABLE_BYTES = 1 << 30  # larger tables of distances are not kept but computed for each subset
 MAX_KERNEL_BYTES = 2 << 30  # larger kernels are left to libsvm, which computes them line by line, slowly
 _BLOCK_ELEMENTS = 1 << 23  # 64 MB of kernel at a time when predicting
-
-_Rows = Union[slice, np.ndarray]
 
 
 class Scores(NamedTuple):
@@ -58,29 +56,35 @@ class PhaseClassifier:
 
         Raises: MetricUndefined if the clips hold a single phase or have one embedding for all frames.
         """
-        rows = self._rows(clips)
-        labels = self._labels[rows]
+        spans = self._spans(clips)
+        labels = np.concatenate([self._labels[span] for span in spans])
         self._check(clips, labels)
         gamma = 1 / (self._frames.shape[1] * self._variance(clips))
-        test_rows = slice(len(self._labels), len(self._frames))
         if len(labels) ** 2 * 8 <= MAX_KERNEL_BYTES:
-            kernel = self._kernel(rows, rows, gamma)
+            kernel = self._kernel(spans, spans, gamma)
             machine = SVC(kernel="precomputed").fit(kernel, labels)
             train_predictions = _vote(machine, kernel @ pairwise_weights(machine))
+            del kernel
         else:
-            machine = SVC(kernel="rbf", gamma=gamma).fit(self._frames[rows], labels)
-            train_predictions = self._predict(machine, rows, rows, gamma)
-        test_predictions = self._predict(machine, test_rows, rows, gamma)
+            machine = SVC(kernel="rbf", gamma=gamma).fit(_join(self._frames, spans), labels)
+            train_predictions = self._predict(machine, spans, spans, gamma)
+        test_span = slice(len(self._labels), len(self._frames))
+        test_predictions = self._predict(machine, [test_span], spans, gamma)
         return Scores(
             float(np.mean(train_predictions == labels)),
             float(np.mean(test_predictions == self.test_labels)),
             test_predictions,
         )
 
-    def _rows(self, clips: Sequence[int]) -> _Rows:
-        if list(clips) == list(range(clips[0], clips[-1] + 1)):
-            return slice(self._bounds[clips[0]], self._bounds[clips[-1] + 1])
-        return np.concatenate([np.arange(self._bounds[clip], self._bounds[clip + 1]) for clip in clips])
+    def _spans(self, clips: Sequence[int]) -> List[slice]:
+        """The clips' frames, clips that follow each other as one span."""
+        spans: List[slice] = []
+        for clip in clips:
+            start, end = int(self._bounds[clip]), int(self._bounds[clip + 1])
+            if spans and spans[-1].stop == start:
+                start = spans.pop().start
+            spans.append(slice(start, end))
+        return spans
 
     def _check(self, clips: Sequence[int], labels: np.ndarray) -> None:
         if labels.min() == labels.max():
@@ -94,24 +98,28 @@ class PhaseClassifier:
         count, total, squares = self._moments[list(clips)].sum(axis=0)
         return squares / count - (total / count) ** 2
 
-    def _kernel(self, query: _Rows, rows: _Rows, gamma: float) -> np.ndarray:
-        """exp(-gamma |x - y|^2) of the query frames and the training frames `rows`."""
+    def _kernel(self, query: Sequence[slice], spans: Sequence[slice], gamma: float) -> np.ndarray:
+        """exp(-gamma |x - y|^2) of query frames x and training frames y."""
         if self._table is None:
-            squares = expanded_squares(self._frames[query], self._frames[rows])
-            exponents = np.multiply(squares, -gamma, out=squares)
+            exponents = expanded_squares(_join(self._frames, query), _join(self._frames, spans))
         else:
-            exponents = self._table[query][:, rows] * -gamma
+            # Whole blocks of the table are copied much faster than single rows and columns.
+            blocks = [np.concatenate([self._table[rows, span] for span in spans], axis=1) for rows in query]
+            exponents = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        exponents *= -gamma
         return np.exp(exponents, out=exponents)
 
-    def _predict(self, machine: SVC, query: _Rows, rows: _Rows, gamma: float) -> np.ndarray:
+    def _predict(self, machine: SVC, query: Sequence[slice], spans: Sequence[slice], gamma: float) -> np.ndarray:
         weights = pairwise_weights(machine)
-        wanted = np.arange(len(self._frames))[query]
-        step = max(1, _BLOCK_ELEMENTS // len(weights))
+        rows = max(1, _BLOCK_ELEMENTS // len(weights))
         blocks = [
-            _vote(machine, self._kernel(wanted[start : start + step], rows, gamma) @ weights)
-            for start in range(0, len(wanted), step)
+            slice(start, min(start + rows, span.stop)) for span in query for start in range(span.start, span.stop, rows)
         ]
-        return np.concatenate(blocks)
+        return np.concatenate([_vote(machine, self._kernel([block], spans, gamma) @ weights) for block in blocks])
+
+
+def _join(frames: np.ndarray, spans: Sequence[slice]) -> np.ndarray:
+    return frames[spans[0]] if len(spans) == 1 else np.concatenate([frames[span] for span in spans])
 
 
 def pairwise_weights(machine: SVC) -> np.ndarray:

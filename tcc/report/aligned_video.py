@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from fractions import Fraction
-from typing import Dict, Iterator, List, Mapping, Sequence, Tuple, Union
+from typing import Dict, List, Mapping, Sequence, Tuple, Union
 
 import av
 import cv2
@@ -22,8 +22,9 @@ from tcc.sequences import ClipSequence
 LONGEST_SECONDS = 30.0  # a longer reference is played faster
 TITLES = ("A", "B, in step with A", "B, as filmed")
 _HOLD_SECONDS = 0.6  # the last picture stays, so that the eye can take it in before the video starts again
-_GAP, _TITLE_HEIGHT, _STRIP_HEIGHT, _FOOTER_HEIGHT = 8, 40, 10, 22
-_CONSTANT_QUALITY = "21"
+# Pixels, all even; see `_even`.
+_GAP, _TITLE_HEIGHT, _SPACE, _STRIP_HEIGHT, _FOOTER_HEIGHT = 8, 40, 4, 10, 22
+_CONSTANT_RATES = (21, 27, 33, 39)  # of x264: 18 looks lossless, 6 more halve the size
 _BT601 = 6  # what cv2's conversion to YUV follows; written into the file, or a browser guesses from the picture's size
 
 
@@ -54,6 +55,7 @@ def write_aligned_video(
     pixels: int,
     phases: Sequence[str] = (),
     aspect: float = 1.0,
+    max_bytes: int = 10_000_000,
     progress: Progress = silent,
 ) -> AlignedVideo:
     """Write an H.264 .mp4 (yuv420p, no sound) of three panels; the same input gives the same bytes.
@@ -68,21 +70,24 @@ def write_aligned_video(
       fps: frames per second of the video. pixels: height of a panel.
       phases: names of the labels; empty: no phases are shown.
       aspect: width of a panel / its height.
+      max_bytes: a larger file is written again in lower quality, three times at most.
+      progress: told the share of the pictures drawn.
     Raises: VideoError if frames are missing or damaged; ShapeError if a clip has fewer frames than the pair's steps.
     """
     film = _Film(pair, frames, pixels=_even(pixels), aspect=aspect, phases=phases)
     times, speed = _clock(pair.reference, fps)
-    pictures = [film.picture(time) for time in _report(times, progress)]
-    pictures += [pictures[-1]] * round(_HOLD_SECONDS * fps)
-    height, width = pictures[0].shape[:2]
-    _encode(Path(path), pictures, fps)
+    times = np.concatenate([times, np.full(round(_HOLD_SECONDS * fps), times[-1])])
+    for quality in _CONSTANT_RATES:
+        _encode(Path(path), film, times, fps, quality, progress)
+        if Path(path).stat().st_size <= max_bytes:
+            break
     return AlignedVideo(
-        num_frames=len(pictures),
-        width=width,
-        height=height,
-        seconds=len(pictures) / fps,
+        num_frames=len(times),
+        width=film.width,
+        height=film.height,
+        seconds=len(times) / fps,
         speed=speed,
-        poster=cv2.imencode(".jpg", pictures[len(times) // 2], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes(),
+        poster=cv2.imencode(".jpg", film.picture(times[len(times) // 2]), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes(),
     )
 
 
@@ -92,12 +97,6 @@ def _clock(reference: ClipSequence, fps: float) -> Tuple[np.ndarray, int]:
     speed = max(1, math.ceil(duration / LONGEST_SECONDS))
     count = math.floor(duration / speed * fps + 1e-6) + 1
     return np.arange(count) * speed / fps, speed
-
-
-def _report(times: np.ndarray, progress: Progress):
-    for done, time in enumerate(times):
-        progress(done / len(times), "aligned video")
-        yield time
 
 
 class _Film:
@@ -114,6 +113,8 @@ class _Film:
     ) -> None:
         self._pair = pair
         self._size = (_even(pixels * aspect), pixels)
+        self.width = 3 * self._size[0] + 2 * _GAP
+        self.height = pixels + _TITLE_HEIGHT + _SPACE + _STRIP_HEIGHT + _FOOTER_HEIGHT
         self._reference = _Panel(pair.reference, pair.reference_steps, frames, self._size, phases)
         self._other = _Panel(pair.other, pair.other_steps, frames, self._size, phases)
         names = (pair.reference.name, pair.other.name, pair.other.name)
@@ -161,7 +162,7 @@ class _Panel:
         image = _decode(self._jpegs[step], self._size, self._clip.name)
         if ended:
             image = (image.astype(np.uint16) * 2 // 5 + 150).astype(np.uint8)
-        space = np.full((3, self._size[0], 3), 255, np.uint8)
+        space = np.full((_SPACE, self._size[0], 3), 255, np.uint8)
         return np.concatenate([image, space, self._draw_strip(step), self._footer(step, ended)])
 
     def _draw_strip(self, step: int) -> np.ndarray:
@@ -229,24 +230,22 @@ def _even(size: float) -> int:
     return 2 * math.ceil(size / 2)
 
 
-def _encode(path: Path, pictures: List[np.ndarray], fps: float) -> None:
+def _encode(path: Path, film: _Film, times: np.ndarray, fps: float, quality: int, progress: Progress) -> None:
     temporary = path.with_name(path.name + ".tmp")
     # bitexact leaves out versions and dates; one thread, because x264's decisions depend on their number.
     with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as file:
         stream = file.add_stream("libx264", rate=_rate(fps))
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": _CONSTANT_QUALITY, "preset": "medium", "threads": "1", "flags": "+bitexact"}
+        stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
+        stream.options = {"crf": str(quality), "preset": "medium", "threads": "1", "flags": "+bitexact"}
         context = stream.codec_context
-        context.thread_count = 1
         context.color_primaries = context.color_trc = context.colorspace = _BT601
         context.color_range = 1  # 16 to 235
-        for index, picture in enumerate(pictures):
-            planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+        for index, time in enumerate(times):
+            planes = cv2.cvtColor(film.picture(time), cv2.COLOR_BGR2YUV_I420)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            frame.pts = index
-            frame.time_base = 1 / _rate(fps)
+            frame.pts, frame.time_base = index, 1 / _rate(fps)
             file.mux(stream.encode(frame))
+            progress((index + 1) / len(times), "aligned video")
         file.mux(stream.encode())
     os.replace(temporary, path)
 

@@ -60,14 +60,10 @@ def restore(directory: Union[str, Path], step: int, encoder: Any, optimizer: Any
     Raises: CheckpointError if it is missing or damaged, or not every value found its variable and the reverse.
     """
     path = _existing(directory, step)
-    try:
-        tf.train.Checkpoint(encoder=encoder, optimizer=optimizer).read(str(path / _PREFIX)).assert_consumed()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise _mismatch(path, error) from error
-    if int(optimizer.iterations.numpy()) != step:
-        raise CheckpointError(
-            f"{path}: holds step {int(optimizer.iterations.numpy())}; the folder was renamed, delete it and run again"
-        )
+    _read(path, lambda status: status.assert_consumed(), encoder=encoder, optimizer=optimizer)
+    stored = int(optimizer.iterations.numpy())
+    if stored != step:
+        raise CheckpointError(f"{path}: holds step {stored}; the folder was renamed, delete it and run again")
 
 
 def restore_encoder(directory: Union[str, Path], step: int, encoder: Any) -> None:
@@ -76,14 +72,10 @@ def restore_encoder(directory: Union[str, Path], step: int, encoder: Any) -> Non
     Raises: CheckpointError if it is missing or damaged, or not every value found its variable and the reverse.
     """
     path = _existing(directory, step)
-    try:
-        status = tf.train.Checkpoint(encoder=encoder).read(str(path / _PREFIX))
-        status.assert_existing_objects_matched().expect_partial()
-        stored = [name for name, _ in tf.train.list_variables(str(path / _PREFIX)) if name.startswith("encoder/")]
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise _mismatch(path, error) from error
-    if len(stored) != len(encoder.variables):
-        raise _mismatch(path, f"it holds {len(stored)} variables, the model has {len(encoder.variables)}")
+    _read(path, lambda status: status.assert_existing_objects_matched(), encoder=encoder)
+    names = [name for name, _ in tf.train.list_variables(str(path / _PREFIX)) if name.startswith("encoder/")]
+    if len(names) != len(encoder.variables):
+        raise _mismatch(path, f"it holds {len(names)} variables, the model has {len(encoder.variables)}")
 
 
 def remove_checkpoints(directory: Union[str, Path], *, keep: Callable[[int], bool]) -> None:
@@ -106,6 +98,19 @@ def _existing(directory: Union[str, Path], step: int) -> Path:
     if step not in list_checkpoints(directory):
         raise CheckpointError(f"{path}: no such checkpoint; there are {list_checkpoints(directory) or 'none'}")
     return path
+
+
+def _read(path: Path, check: Callable[[Any], Any], **objects: Any) -> None:
+    status = None
+    try:
+        status = tf.train.Checkpoint(**objects).read(str(path / _PREFIX))
+        check(status)
+    except (AssertionError, LookupError, ValueError, tf.errors.OpError) as error:
+        raise _mismatch(path, error) from error
+    finally:
+        if status is not None:
+            # We have checked what matters; without this TensorFlow logs a line for every other value.
+            status.expect_partial()
 
 
 def _mismatch(path: Path, reason: Any) -> CheckpointError:

@@ -1,4 +1,4 @@
-"""Video files to TFRecord shards, once. No TensorFlow. Names load their module when first used, so importing is cheap."""
+"""Video files to TFRecord shards, once. No TensorFlow. A name loads its module when first used: importing is cheap."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def merge_annotations(annotations_us: Mapping[str, Mapping[str, Sequence[int]]])
 
     Args:
       annotations_us: {annotator: {phase: (start, end)}} in microseconds.
-    Returns: {phase: (start, end)} in seconds; phases as they were first met. An end that meets the next start equals it.
+    Returns: {phase: (start, end)} in seconds; phases in the order first met; neighbours share a boundary.
     Raises: LabelError if a phase ends before it starts on average.
     """
     drawn: Dict[str, List[Sequence[int]]] = defaultdict(list)
@@ -28,7 +28,9 @@ def merge_annotations(annotations_us: Mapping[str, Mapping[str, Sequence[int]]])
     merged = {phase: np.mean(np.asarray(intervals, np.float64), axis=0) / 1e6 for phase, intervals in drawn.items()}
     for phase, (start, end) in merged.items():
         if end <= start:
-            raise LabelError(f"phase {phase}: ends at {end:.6f} s, not after its start {start:.6f} s; correct its annotations")
+            raise LabelError(
+                f"phase {phase}: ends at {end:.6f} s, not after its start {start:.6f} s; correct its annotations"
+            )
     in_time = sorted(merged, key=lambda phase: tuple(merged[phase]))
     for before, after in zip(in_time, in_time[1:]):
         merged[before][1] = merged[after][0] = (merged[before][1] + merged[after][0]) / 2

@@ -29,8 +29,8 @@ class TimestampsDisagree(UnusableVideo):
 def sampling_plan(timestamps: np.ndarray, fps: float) -> np.ndarray:
     """For each time k / fps up to the end of the last frame, the index of the frame nearest to it, int64 [K].
 
-    Equally near: the earlier one. A source slower than `fps` gives frames more than once. The last frame counts until half
-    a frame period after its timestamp, so clips of the same length have as many samples at any source rate.
+    Equally near: the earlier one. A source slower than `fps` gives frames more than once. The last frame counts until
+    half a frame period after its timestamp, so clips of the same length have as many samples at any source rate.
 
     Args:
       timestamps: float64 [n], sorted seconds, the first one 0.
@@ -64,8 +64,8 @@ def sample_frames(
       threads: decoder threads.
     Yields: (timestamp in seconds since the first frame, uint8 BGR [P, P, 3] upright); the timestamp is the frame's own,
       not k / fps. A frame that is needed again is yielded again as the same object.
-    Raises: VideoError if the file cannot be read, is truncated ("truncated: n of m frames": more than one frame and more than
-      1 % missing; known only at the end for some files), or if the decoder's times contradict the container's.
+    Raises: VideoError if the file cannot be read, is truncated ("truncated: n of m frames": more than one frame and
+      more than 1 % missing; for some files known only at the end), or if the decoder's times contradict the container.
     """
     index = read_index(path)
     check_complete(path, len(index), len(index) + index.missing_frames)
@@ -92,6 +92,8 @@ def _follow(path: Union[str, Path], reader: Any, index: VideoIndex, plan: np.nda
             yield float(index.timestamps[place]), image
             position += 1
         heartbeat()
+    if not decoded:
+        raise UnusableVideo(path, f"no frame can be decoded (codec {index.codec}); try the other decoder")
     check_complete(path, decoded, len(index))
 
 

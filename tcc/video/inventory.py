@@ -20,7 +20,7 @@ _READ_BYTES = 1 << 20
 def list_videos(folder: Union[str, Path]) -> List[str]:
     """The videos below a folder: sorted names relative to it, with forward slashes.
 
-    Known suffixes in any case; files and folders whose name starts with a dot are passed over; linked folders are followed.
+    Known suffixes in any case; names that start with a dot are passed over; linked folders are followed.
 
     Raises: VideoError if the folder is missing, cannot be read, or holds no video.
     """
@@ -87,7 +87,9 @@ class HashCache:
             digest = hash_file(key)
             after = _state(key)
         except OSError as error:
-            raise VideoError(f"{path}: cannot be read ({error.strerror}); change its permissions or remove it") from error
+            raise VideoError(
+                f"{path}: cannot be read ({error.strerror}); change its permissions or remove it"
+            ) from error
         if after != before:
             raise VideoError(f"{path}: changed while it was being read; run again when it is complete")
         self._known[key] = [*before, digest]

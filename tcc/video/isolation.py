@@ -1,7 +1,8 @@
 """Call a function on many items in processes whose crash or hang costs one item.
 
 Native decoders fail in ways that no `except` catches: a segmentation fault, an endless loop. The processes are plain
-subprocesses, not multiprocessing's: those refuse to start inside a daemonic process and run the caller's main module again.
+subprocesses, not multiprocessing's: those refuse to start inside a daemonic process and run the caller's main module
+again.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def run_isolated(
 
 
 def heartbeat() -> None:
-    """Tell that the present item makes progress; does nothing outside a worker. Cheap: may be called for every frame."""
+    """Tell that the present item makes progress; nothing outside a worker. Cheap: may be called for every frame."""
     if _caller is not None:
         _caller.beat()
 
@@ -145,7 +146,9 @@ class _Pool:
 
     def _handle(self, worker: _Worker, kind: str, content: Any) -> None:
         if kind == "unusable":
-            raise VideoError(f"a decoder process cannot take its work ({content}); pass a function of an importable module")
+            raise VideoError(
+                f"a decoder process cannot take its work ({content}); pass a function of an importable module"
+            )
         if kind == "ready":
             worker.started, worker.deadline = True, float("inf")
         elif kind == "alive":
@@ -168,7 +171,9 @@ class _Pool:
         self._workers.remove(worker)
         status = worker.kill(_DYING_SECONDS)
         if not worker.started:
-            raise VideoError(f"a decoder process could not start ({_death(status)}); its messages are on standard error")
+            raise VideoError(
+                f"a decoder process could not start ({_death(status)}); its messages are on standard error"
+            )
         if worker.item is None:
             return
         if -status in _FROM_OUTSIDE and worker.item not in self._retried:
@@ -183,7 +188,9 @@ class _Pool:
             self._workers.remove(worker)
             worker.kill()
             if not worker.started:
-                raise VideoError(f"a decoder process did not start within {_START_TIMEOUT_SECONDS:g} s; is the machine overloaded?")
+                raise VideoError(
+                    f"a decoder process did not start within {_START_TIMEOUT_SECONDS:g} s; is the machine overloaded?"
+                )
             self._finish(worker, Outcome(reason=HUNG, detail=f"no progress for {self._timeout:g} s"))
 
 
@@ -291,7 +298,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, also by SIGKILL; elsewhere than on Linux the pipe's end does."""
+    """Have the kernel kill this process when its parent ends, also by SIGKILL; not on Linux, the pipe's end does."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -35,6 +35,11 @@ class Segment:
     phase: str
     line: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no time at all."""
+        return self.end_seconds == self.start_seconds
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -46,6 +51,7 @@ class Labels:
       splits: of each clip that the file gives one.
       phases: names in the order of the action: by their mean relative position among the segments of the clips.
       lines: first line of each clip, for messages.
+      dropped: empty segments (clip, segment) that were left out on request.
     """
 
     path: str
@@ -53,6 +59,7 @@ class Labels:
     splits: Dict[str, str]
     phases: Tuple[str, ...]
     lines: Dict[str, int]
+    dropped: Tuple[Tuple[str, Segment], ...] = ()
 
     def check_against(self, names: Sequence[str]) -> Labels:
         """These labels under the names of the clips that exist.
@@ -67,6 +74,7 @@ class Labels:
             segments={resolved[name]: list(found) for name, found in self.segments.items()},
             splits={resolved[name]: split for name, split in self.splits.items()},
             lines={resolved[name]: line for name, line in self.lines.items()},
+            dropped=tuple((resolved[name], segment) for name, segment in self.dropped),
         )
 
 
@@ -84,27 +92,31 @@ class _Row:
         return LabelError(f"{self.path}, line {self.line}, clip {self.clip!r}: {problem}")
 
 
-def read_labels(path: Union[str, Path]) -> Labels:
+def read_labels(path: Union[str, Path], *, drop_empty: bool = False) -> Labels:
     """Read a CSV of phases: clip,start_seconds,end_seconds,phase and, if wanted, split.
 
-    Raises: LabelError, naming file, line, clip and the fix, for a missing column, a time that is no number, an end that is
-      not after its start, an overlap, an unknown split, or a clip in two splits.
+    Args:
+      drop_empty: leave out segments whose end equals their start, which label no frame, and list them in `dropped`.
+    Raises: LabelError, naming file, line, clip and the fix, for a missing column, a time that is no number, an end that
+      is not after its start, an overlap, an unknown split, or a clip in two splits.
     """
     rows = list(_rows(path, LABEL_COLUMNS))
+    drawn = [(row.clip, _segment(row, drop_empty)) for row in rows if not _only_tells_split(row)]
     segments: Dict[str, List[Segment]] = defaultdict(list)
-    for row in rows:
-        if not _only_tells_split(row):
-            segments[row.clip].append(_segment(row))
+    for clip, segment in drawn:
+        if not segment.is_empty:
+            segments[clip].append(segment)
     ordered = {clip: _ordered(str(path), clip, found) for clip, found in segments.items()}
-    lines = {row.clip: row.line for row in reversed(rows)}
-    return Labels(str(path), ordered, _splits(rows), _phase_order(ordered), {clip: lines[clip] for clip in sorted(lines)})
+    lines = dict(sorted({row.clip: row.line for row in reversed(rows)}.items()))
+    dropped = tuple((clip, segment) for clip, segment in drawn if segment.is_empty)
+    return Labels(str(path), ordered, _splits(rows), _phase_order(ordered), lines, dropped)
 
 
 def read_splits(path: Union[str, Path], names: Optional[Sequence[str]] = None) -> Dict[str, str]:
-    """Read a CSV of splits: clip,split with train, val or test; with `names`, under the names of the clips that exist.
+    """Read a CSV of splits: clip,split with train, val or test; with `names`, under the names of existing clips.
 
-    Raises: LabelError, naming file, line, clip and the fix, for a missing column, an unknown split, a clip in two splits,
-      and with `names` for a clip that is unknown, ambiguous, or written in two ways.
+    Raises: LabelError, naming file, line, clip and the fix, for a missing column, an unknown split, a clip in two
+      splits, and with `names` for a clip that is unknown, ambiguous, or written in two ways.
     """
     rows = list(_rows(path, SPLIT_COLUMNS))
     for row in rows:
@@ -128,7 +140,9 @@ def frame_labels(segments: Sequence[Segment], phases: Sequence[str], timestamps:
     labels = np.full(len(times), UNLABELLED, np.int64)
     for segment in segments:
         if segment.phase not in phases:
-            raise LabelError(f"phase {segment.phase!r} is not among the phases {list(phases)}; pass all phases of the labels")
+            raise LabelError(
+                f"phase {segment.phase!r} is not among the phases {list(phases)}; pass all phases of the labels"
+            )
         start, end = _nanoseconds([segment.start_seconds, segment.end_seconds])
         labels[(times >= start) & (times < end)] = list(phases).index(segment.phase)
     return labels
@@ -178,12 +192,12 @@ def _only_tells_split(row: _Row) -> bool:
     return bool(row.values["split"]) and not any(row.values[name] for name in LABEL_COLUMNS[1:])
 
 
-def _segment(row: _Row) -> Segment:
+def _segment(row: _Row, empty_allowed: bool) -> Segment:
     start, end = (_seconds(row, name) for name in ("start_seconds", "end_seconds"))
     if start < 0:
         raise row.refuse(f"start_seconds {start} is negative; times count from the clip's first frame")
-    if end <= start:
-        raise row.refuse(f"end_seconds {end} is not after start_seconds {start}; exchange or correct them")
+    if end < start or (end == start and not empty_allowed):
+        raise row.refuse(f"end_seconds {end} is not after start_seconds {start}; correct them or delete the line")
     if not row.values["phase"]:
         raise row.refuse("has no phase; name it, or delete the line (frames outside any segment stay unlabelled)")
     return Segment(start, end, row.values["phase"], row.line)

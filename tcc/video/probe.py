@@ -1,4 +1,4 @@
-"""What a video file is, and which decoder reads it right: a few frames are decoded, the rest is read from its packets."""
+"""What a video file is, and which decoder reads it right: a few frames are decoded, the rest is told by its packets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from tcc.errors import VideoError
 from tcc.progress import Progress, silent
 from tcc.video.container import UnusableVideo, VideoIndex, check_complete, error_text, read_index
 from tcc.video.decode import TimestampsDisagree, place_of, square, upright

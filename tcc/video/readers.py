@@ -55,7 +55,8 @@ class PyAVReader:
 
     def times(self) -> Iterator[float]:
         """Step from frame to frame; yields its time in seconds since the first frame, nan where it has none."""
-        for self._frame in self._frames():
+        for frame in self._frames():
+            self._frame = frame
             self.rotation = quarter_turns(-self._frame.rotation)
             pts = self._frame.pts
             yield np.nan if pts is None else float(pts * self._frame.time_base) - self._origin

@@ -57,12 +57,13 @@ def load(path: PathLike, *, sha256: str = "") -> Dict[str, np.ndarray]:
     """
     if sha256:
         check_sha256(path, sha256)
+    if not Path(path).is_file():
+        raise WeightsError(f"{path}: no such file of weights; check the path")
     try:
+        zipfile.ZipFile(path).close()  # refuses what is no archive; old NumPy stumbles over it
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file of weights; check the path") from error
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path}: not a readable .npz of weights ({error}); fetch or make it again") from error
 
 

@@ -17,7 +17,9 @@ def golden(key):
     return json.loads(golden_path("sampling.json").read_text())[key]
 
 
-@pytest.mark.parametrize(("length", "num_frames", "offset"), [(100, 20, 1), (21, 20, 1), (60, 5, 10), (5, 5, 0), (6, 5, 1)])
+@pytest.mark.parametrize(
+    ("length", "num_frames", "offset"), [(100, 20, 1), (21, 20, 1), (60, 5, 10), (5, 5, 0), (6, 5, 1)]
+)
 def test_drawn_frames_are_sorted_different_and_after_the_offset(length, num_frames, offset):
     for seed in range(20):
         drawn = sample_frame_indices(length, num_frames, random_offset=offset, rng=np.random.default_rng(seed))
@@ -40,7 +42,7 @@ def test_short_clips_tell_the_truth_about_their_frames(length, offset):
 
 
 def test_draws_obey_what_the_reference_obeys():
-    """Where the reference's draw is range(num_frames) ours is too, clamped; else both are sorted and after the offset."""
+    """Where its draw is range(num_frames) ours is too, clamped; elsewhere both start after the offset."""
     compared = 0
     for case in golden("sampling"):
         if case["strategy"] != "offset_uniform" or case["algo"] != "alignment" or case["sample_all"]:
@@ -90,13 +92,9 @@ def test_positives_lie_before_their_anchor_within_the_window_and_the_clip():
 
 def test_an_order_is_the_same_in_every_numpy():
     """The numbers are written down: another NumPy, or another way to draw, would train differently."""
-    assert random_order(8, np.random.default_rng([3, 1, 1])).tolist() == ORDER_OF_SEED_3_1_1
+    assert random_order(8, np.random.default_rng([3, 1, 1])).tolist() == [3, 6, 2, 5, 7, 0, 1, 4]
     drawn = sample_frame_indices(30, 5, random_offset=1, rng=np.random.default_rng([0, 7, 2]))
-    assert drawn.tolist() == FRAMES_OF_SEED_0_7_2
-
-
-ORDER_OF_SEED_3_1_1 = []
-FRAMES_OF_SEED_0_7_2 = []
+    assert drawn.tolist() == [10, 17, 25, 26, 29]
 
 
 def test_a_clip_without_frames():
