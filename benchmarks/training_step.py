@@ -3,6 +3,7 @@
     python benchmarks/training_step.py --steps 40 --repeats 3
 
 Synthetic features of the default shape, the default embedder, one process. Prints one line per repeat.
+CPU seconds a step tell more than steps/s where other work runs on the machine.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def synthetic_clips(*, num_clips: int, channels: int, grid: int, seed: int = 0) 
 
 def measure(step, batches) -> dict:
     """Seconds for all batches, and how many of them went by waiting for one."""
-    waited, started, count = 0.0, time.perf_counter(), 0
+    waited, started, used, count = 0.0, time.perf_counter(), time.process_time(), 0
     batches = iter(batches)
     while True:
         before = time.perf_counter()
@@ -47,7 +48,8 @@ def measure(step, batches) -> dict:
         step(batch, 5e-4)
         count += 1
     seconds = time.perf_counter() - started
-    return {"steps_per_second": count / seconds, "input_share": waited / seconds}
+    used = time.process_time() - used
+    return {"steps_per_second": count / seconds, "input_share": waited / seconds, "cpu_seconds": used / count}
 
 
 def main() -> None:
@@ -90,7 +92,10 @@ def main() -> None:
     for _ in range(arguments.repeats):
         result = measure(step, prefetch(draw, range(arguments.steps)))
         rates.append(result["steps_per_second"])
-        print(f"{result['steps_per_second']:.2f} steps/s, waiting for input {100 * result['input_share']:.1f} %")
+        print(
+            f"{result['steps_per_second']:.2f} steps/s, {result['cpu_seconds']:.3f} CPU seconds a step, "
+            f"waiting for input {100 * result['input_share']:.1f} % of the time"
+        )
     print(f"median {statistics.median(rates):.2f} steps/s")
 
 

@@ -1,6 +1,6 @@
 """The loss and the alignment on embeddings of your own: no pipeline, no luigi.cfg, no data folder.
 
-    python examples/align_your_own_embeddings.py
+python examples/align_your_own_embeddings.py
 """
 
 from __future__ import annotations

@@ -59,7 +59,9 @@ class ReportTask(StageTask):
         upstream = self.requires()
         clips, phases = load_sequences(upstream["embeddings"].directory / embeddings_file("test"))
         shards = upstream["shards"]
-        frames = {record.name: record.frames for task in shards for record in read_records(task.directory / task.shard_file())}
+        frames = {
+            record.name: record.frames for task in shards for record in read_records(task.directory / task.shard_file())
+        }
         inputs = ReportInputs(
             title=run_name(job.settings),
             settings=job.settings.as_dict(),
@@ -76,7 +78,11 @@ class ReportTask(StageTask):
 
 
 def _read_metrics(directory: Path) -> Dict[str, Any]:
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json")) if path.name != "manifest.json"}
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(directory.glob("*.json"))
+        if path.name != "manifest.json"
+    }
 
 
 def _read_lines(path: Path) -> List[Dict[str, Any]]:

@@ -137,7 +137,7 @@ def _suggest(name: str, known: Any) -> str:
     return f'; did you mean "{close[0]}"?' if close else f"; known are: {', '.join(known)}"
 
 
-def _parameter(default: Any) -> luigi.Parameter:
+def _parameter(default: Any) -> Any:
     keywords: Dict[str, Any] = {"default": default, "visibility": ParameterVisibility.PUBLIC}
     if isinstance(default, bool):
         return luigi.BoolParameter(parsing=luigi.BoolParameter.EXPLICIT_PARSING, **keywords)

@@ -53,8 +53,7 @@ class ShardsTask(StageTask):
     def readable(cls, settings: Settings, **params: Any) -> str:
         frames = settings.frames
         return (
-            f"{catalog(settings).name}-{frames.fps:g}fps-{frames.image_pixels}px"
-            f"-{params['split']}{params['shard']:03d}"
+            f"{catalog(settings).name}-{frames.fps:g}fps-{frames.image_pixels}px-{params['split']}{params['shard']:03d}"
         )
 
     def shard_file(self) -> str:

@@ -25,12 +25,9 @@ class WeightsTask(StageTask):
 
         backbone = settings.backbone
         if backbone.weights:
-            source = {"sha256": sha256_file(_existing(backbone.weights))}
-        elif shipped_sha256(backbone.name):
-            source = {"sha256": shipped_sha256(backbone.name)}
-        else:
-            source = {"random_seed": backbone.seed}
-        return {"backbone": backbone.name, **source}
+            return {"backbone": backbone.name, "sha256": sha256_file(_existing(backbone.weights))}
+        shipped = shipped_sha256(backbone.name)
+        return {"backbone": backbone.name, **({"sha256": shipped} if shipped else {"random_seed": backbone.seed})}
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
@@ -46,7 +43,7 @@ class WeightsTask(StageTask):
         backbone = build_backbone(config)
         source = Path(config.weights) if config.weights else weights.shipped_path(config.name)
         if source is not None:
-            weights.load_into(backbone, source, sha256=config.weights_sha256 or None)
+            weights.load_into(backbone, source, sha256=config.weights_sha256)
         arrays = {name: variable.numpy() for name, variable in backbone.named_variables().items()}
         weights.save(job.directory / WEIGHTS, arrays)
         return Made(counts={"in": len(arrays), "out": len(arrays), "skipped": 0}, details={"pretrained": bool(source)})

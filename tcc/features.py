@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tcc.device import require_device
-from tcc.errors import ShapeError
+from tcc.models import pool_to_grid
 from tcc.sequences import ClipSequence
 from tcc.video.shards import ClipRecord, decode_jpegs
 
@@ -18,10 +18,8 @@ def compute_features(
 ) -> Iterator[ClipSequence]:
     """Features of each clip's frames: values float16 [T, grid, grid, C].
 
-    The backbone's output [h, w, C] is averaged over cells of equal area; h and w must be multiples of `grid`. The last
-    batch is padded, so that every call has the same shape.
-
-    Raises: ShapeError if `grid` does not divide the backbone's output.
+    The backbone's output [h, w, C] is averaged over the cells of a grid. The last batch is padded, so that every call has
+    the same shape.
     """
     require_device()
     extract = _extractor(backbone, grid)
@@ -36,15 +34,6 @@ def _extractor(backbone: Any, grid: int) -> Callable[[Any], tf.Tensor]:
         return tf.cast(pool_to_grid(backbone(frames, training=False), grid), tf.float16)
 
     return extract
-
-
-def pool_to_grid(features: Any, grid: int) -> tf.Tensor:
-    """Average [N, h, w, C] over cells to [N, grid, grid, C]."""
-    height, width = features.shape[1], features.shape[2]
-    if height % grid or width % grid:
-        raise ShapeError(f"[features] grid: {grid} does not divide the backbone's {height} x {width} output")
-    window = [1, height // grid, width // grid, 1]
-    return tf.nn.avg_pool2d(features, ksize=window[1:3], strides=window[1:3], padding="VALID")
 
 
 def _in_batches(extract: Callable[[Any], tf.Tensor], jpegs: List[bytes], batch_frames: int) -> np.ndarray:

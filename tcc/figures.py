@@ -1,8 +1,8 @@
 """Pictures for the report; the only file that knows the drawing library.
 
-Charts are SVG text: the same input gives the same bytes (fixed ids, no date). Nothing here touches matplotlib.pyplot or keeps
-global state. Colors are those of Okabe and Ito (Color Universal Design, 2008), told apart by color-blind readers; lines
-differ in their dashes too, so that a black-and-white print can be read.
+Charts are SVG text: the same input gives the same bytes (fixed ids, no date). Nothing here touches matplotlib.pyplot or
+keeps global state. Colors are those of Okabe and Ito (Color Universal Design, 2008), told apart by color-blind readers;
+lines differ in their dashes too, so that a black-and-white print can be read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INK, FAINT = "#1b1b1b", "#6b6b6b"
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 PHASE_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", VERMILION, "#F0E442", "#000000")
 UNLABELLED_COLOR = "#9a9a9a"
-FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 
 _NEAR_TO_FAR = ("#08306b", "#2f7fbc", "#a6cee4", "#ffffff")
 _DASHES = ("-", "--", ":", "-.")
@@ -34,9 +34,11 @@ _INCHES_WIDE, _INCHES_HIGH = 4.8, 3.1
 # What a line of the history may hold besides the loss and its terms.
 _NO_LOSSES = ("step", "learning_rate", "gradient_norm")
 _VALIDATION = "validation_loss"
+_TEXT_INSET = 4  # pixels
 _MOST_POINTS = 1000  # of a curve; more would not be seen
 _STYLE = {
     "svg.hashsalt": "tcc",
+    "text.parse_math": False,  # a name with dollar signs is no formula
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",  # shipped with matplotlib: measures the same everywhere; the browser shows FONTS
     "font.size": 9.5,
@@ -136,10 +138,12 @@ def similarity_matrix(
     """
     check_rank("distances", distances, 2, axes="Tq Tc")
     extent = (*_edges(query_seconds), *_edges(candidate_seconds))
-    with _canvas(high=4.0) as (figure, axes):
+    ratio = (extent[3] - extent[2]) / (extent[1] - extent[0])
+    with _canvas(high=float(np.clip(0.85 * _INCHES_WIDE * ratio + 0.9, 2.6, 5.2))) as (figure, axes):
+        axes.set_aspect("equal" if 1 / 3 < ratio < 3 else "auto")  # equal: 45 degrees are equal speeds
         _draw_matrix(axes, distances, extent)
         walked = query_seconds[path[0]], candidate_seconds[path[1]]
-        dots = {"color": ORANGE, "markersize": 3.2, "markeredgecolor": INK, "markeredgewidth": 0.4}
+        dots: Dict[str, Any] = {"color": ORANGE, "markersize": 3.2, "markeredgecolor": INK, "markeredgewidth": 0.4}
         axes.plot(query_seconds, candidate_seconds[nearest], "o", label="nearest neighbor", **dots)
         axes.plot(*walked, color="white", linewidth=3.6)
         axes.plot(*walked, color=VERMILION, linewidth=1.8, label="time warping path")
@@ -153,14 +157,14 @@ def similarity_matrix(
 def text_image(
     text: str, *, width: int, height: int, points: float = 9.0, bold: bool = False, color: str = INK
 ) -> np.ndarray:
-    """One line of text as a picture: uint8 [height, width, 3], dark on white, cut with an ellipsis where it is too long."""
+    """One line of text on white: uint8 [height, width, 3], cut with an ellipsis where it is too long."""
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=(width / 100, height / 100), dpi=100)
         canvas = FigureCanvasAgg(figure)
         keywords: Dict[str, Any] = {"fontsize": points, "va": "center_baseline", "color": color, "parse_math": False}
-        drawn = figure.text(0.0, 0.5, text, fontweight="bold" if bold else "normal", **keywords)
+        drawn = figure.text(_TEXT_INSET / width, 0.5, text, fontweight="bold" if bold else "normal", **keywords)
         renderer = canvas.get_renderer()
-        while drawn.get_window_extent(renderer).width > width and len(text) > 1:
+        while drawn.get_window_extent(renderer).width > width - 2 * _TEXT_INSET and len(text) > 1:
             text = text[:-1]
             drawn.set_text(text.rstrip() + "…")
         canvas.draw()
@@ -193,7 +197,7 @@ def _points(lines: Sequence[Mapping[str, Any]], name: str) -> Tuple[np.ndarray, 
 
 
 def _draw_term(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, dashes: str) -> None:
-    """The loss: every logged value thin, the running median thick. Validation: its values. A term: the running median."""
+    """The loss: every value thin, their running median thick. Validation: its values. A term: its running median."""
     label = name.replace("_", " ")
     if name == _VALIDATION:
         axes.plot(steps, values, "o-", color=GREEN, markersize=4, linewidth=1.3, label=label)
@@ -201,7 +205,7 @@ def _draw_term(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, das
     main = name == "loss"
     if main:
         axes.plot(steps, values, color=BLUE, linewidth=0.6, alpha=0.35)
-    style = {"color": BLUE if main else FAINT, "linewidth": 1.8 if main else 1.2}
+    style: Dict[str, Any] = {"color": BLUE if main else FAINT, "linewidth": 1.8 if main else 1.2}
     axes.plot(steps, _running_median(values), dashes, label=label, **style)
 
 
@@ -211,27 +215,31 @@ def _running_median(values: np.ndarray) -> np.ndarray:
     return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
 
 
-def _draw_matrix(axes: Axes, distances: np.ndarray, extent: Tuple[float, ...]) -> None:
-    """Dark where two frames are alike. The shade follows the square root: squares would leave all but the farthest dark."""
+def _draw_matrix(axes: Axes, distances: np.ndarray, extent: Tuple[float, float, float, float]) -> None:
+    """Dark where two frames are alike; by the square root, as squares would leave all but the farthest dark."""
     far = float(np.percentile(distances, 98)) or 1.0
     shades = np.sqrt(np.clip(distances.T / far, 0, 1))
     colors = LinearSegmentedColormap.from_list("near to far", _NEAR_TO_FAR)
-    axes.imshow(shades, origin="lower", extent=extent, cmap=colors, vmin=0, vmax=1, interpolation="none")
-    ratio = (extent[3] - extent[2]) / (extent[1] - extent[0])
-    axes.set_aspect("equal" if 1 / 3 < ratio < 3 else "auto")  # equal: 45 degrees are equal speeds
+    axes.imshow(
+        shades,
+        origin="lower",
+        extent=extent,
+        cmap=colors,
+        vmin=0,
+        vmax=1,
+        interpolation="none",
+        aspect=axes.get_aspect(),
+    )
     axes.grid(False)
 
 
 def _mark_step(axes: Axes, step: Optional[int]) -> None:
-    """A line at the chosen step, named at the upper edge."""
+    """A line at the chosen step, named above the upper edge."""
     if step is None:
         return
     axes.axvline(step, color=VERMILION, linewidth=1.2, linestyle=(0, (4, 3)))
-    low, high = axes.get_xlim()
-    left = step > (low + high) / 2
-    shift = (-4 if left else 4, -2)
-    keywords: Dict[str, Any] = {"textcoords": "offset points", "va": "top", "ha": "right" if left else "left"}
-    axes.annotate(f"chosen: {step}", (step, 1), shift, ("data", "axes fraction"), color=VERMILION, **keywords)
+    above: Dict[str, Any] = {"textcoords": "offset points", "va": "bottom", "ha": "center"}
+    axes.annotate(f"chosen: {step}", (step, 1), (0, 3), ("data", "axes fraction"), color=VERMILION, **above)
 
 
 def _edges(seconds: np.ndarray) -> Tuple[float, float]:

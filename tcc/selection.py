@@ -25,8 +25,8 @@ def select_checkpoint(
 ) -> Dict[str, Any]:
     """Score the checkpoints in a folder by the rule and choose the best; ties go to the earlier one.
 
-    Returns: {"rule", "step", "why", "scores": [{"step", "value", "reason"}]}; a value that is undefined is None, with the
-      reason, and never chosen.
+    Returns: {"rule", "step", "why", "scores": [{"step", "value", "reason"}]}; an undefined value is None, with the reason,
+      and never chosen.
     Raises: CheckpointError if there is no checkpoint, or none has a defined score.
     """
     steps = list_checkpoints(checkpoints)

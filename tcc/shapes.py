@@ -16,6 +16,4 @@ def check_rank(name: str, array: Any, rank: int, *, axes: str) -> None:
 def check_same_axis(name_a: str, a: Any, name_b: str, b: Any, *, axis: int, what: str) -> None:
     """Raise ShapeError unless both arrays have the same size along `axis`; `what` names that size."""
     if a.shape[axis] != b.shape[axis]:
-        raise ShapeError(
-            f"{name_a} and {name_b} differ in {what}: got shapes {list(a.shape)} and {list(b.shape)}"
-        )
+        raise ShapeError(f"{name_a} and {name_b} differ in {what}: got shapes {list(a.shape)} and {list(b.shape)}")

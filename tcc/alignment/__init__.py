@@ -1,4 +1,4 @@
-"""Which frame of one sequence goes with which frame of another: nearest neighbors and dynamic time warping. NumPy only."""
+"""Which frame of one sequence goes with which of another: nearest neighbors, dynamic time warping. NumPy only."""
 
 from tcc.alignment.distance import DISTANCES, pairwise_distances
 from tcc.alignment.dynamic_time_warping import WarpingPath, dynamic_time_warping

@@ -29,9 +29,7 @@ class WarpingPath:
         return self.candidate_indices[first]
 
 
-def dynamic_time_warping(
-    query: np.ndarray, candidates: np.ndarray, *, distance: str = "sqeuclidean"
-) -> WarpingPath:
+def dynamic_time_warping(query: np.ndarray, candidates: np.ndarray, *, distance: str = "sqeuclidean") -> WarpingPath:
     """Align two whole sequences.
 
     cost[i, j] = d(query_i, candidates_j) + min(cost[i-1, j-1], cost[i-1, j], cost[i, j-1])

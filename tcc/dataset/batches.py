@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Deque, Generator, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
@@ -205,12 +205,12 @@ def clip_windows(frame_indices: np.ndarray, length: int, sampling: SamplingConfi
     )
 
 
-def prefetch(draw: Callable[[int], Batch], steps: Iterable[int], *, ahead: int = 2) -> Iterator[Batch]:
+def prefetch(draw: Callable[[int], Batch], steps: Iterable[int], *, ahead: int = 2) -> Generator[Batch, None, None]:
     """Batches of the given steps in their order, drawn in a thread of their own up to `ahead` steps early.
 
     What `draw` raises is raised here, at the step it belongs to.
     """
-    pending = collections.deque()  # type: collections.deque
+    pending: Deque[Any] = collections.deque()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
         for step in steps:
             pending.append(pool.submit(draw, step))

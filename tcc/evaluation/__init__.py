@@ -1,4 +1,4 @@
-"""Metrics on embeddings of clips, their baselines, and all of them at once. NumPy, SciPy and scikit-learn; no TensorFlow.
+"""Metrics on embeddings of clips, their baselines, all of them at once. NumPy, SciPy, scikit-learn; no TensorFlow.
 
 Equations, units and what happens to undefined cases: docs/metrics.md.
 """

@@ -59,8 +59,8 @@ def features_pool(clips: Sequence[ClipSequence]) -> List[ClipSequence]:
 def features_grid(clips: Sequence[ClipSequence], *, cells: int = GRID_CELLS) -> List[ClipSequence]:
     """Backbone features averaged in a grid of cells x cells: [T, h, w, C] -> float32 [T, cells cells C].
 
-    Cell i of n along an axis of h covers rows floor(i h / n) to ceil((i + 1) h / n); neighboring cells share a row where h
-    is no multiple of n. A map smaller than the grid is taken as it is.
+    Cell i of n along an axis of h covers rows floor(i h / n) to ceil((i + 1) h / n); neighboring cells share a row
+    where h is no multiple of n. A map smaller than the grid is taken as it is.
     """
     if cells < 1:
         raise SettingsError(f"cells: must be at least 1, got {cells}")
@@ -71,7 +71,9 @@ def features_grid_pca(
     train: Sequence[ClipSequence], test: Sequence[ClipSequence], *, components: int, cells: int = GRID_CELLS
 ) -> Tuple[List[ClipSequence], List[ClipSequence]]:
     """The grid on its first principal components, which are those of the training clips; float32 [T, components]."""
-    return principal_components(features_grid(train, cells=cells), features_grid(test, cells=cells), components=components)
+    return principal_components(
+        features_grid(train, cells=cells), features_grid(test, cells=cells), components=components
+    )
 
 
 def principal_components(
@@ -81,7 +83,8 @@ def principal_components(
 
     Args:
       train: clips that mean and directions come from; frames that are not finite are left aside.
-      test: projected in the same way. components: how many; no more than D, and than training frames less one, are kept.
+      test: projected in the same way. components: how many; no more than D, and than training frames less one, are
+        kept.
     Raises: MetricUndefined if fewer than two training frames are finite; SettingsError for components below 1.
     """
     if components < 1:
@@ -91,9 +94,7 @@ def principal_components(
     frames = np.concatenate([clip.values for clip in train]) if train else np.zeros((0, 0))
     frames = frames[np.isfinite(frames).all(axis=1)].astype(np.float64)
     if len(frames) < 2:
-        raise MetricUndefined(
-            f"principal components: {len(frames)} finite training frames; at least 2 are needed"
-        )
+        raise MetricUndefined(f"principal components: {len(frames)} finite training frames; at least 2 are needed")
     mean = frames.mean(axis=0)
     directions = _directions(frames - mean, min(components, frames.shape[1], len(frames) - 1))
 

@@ -7,13 +7,12 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from tcc.alignment.nearest_neighbor import NearestInEach
-from tcc.evaluation.clips import check_clips, key_event_name, phase_boundary, phase_runs, usable_across
-from tcc.evaluation.result import MetricResult, left_out, nothing_left
+from tcc.evaluation.clips import NO_LABEL, check_clips, key_event_name, phase_boundary, phase_runs, usable_across
+from tcc.evaluation.result import CROSS_CLIP, MetricResult, left_out, nothing_left
 from tcc.evaluation.trimming import trim_clips
 from tcc.sequences import ClipSequence
 
 METRIC = "boundary_transfer"
-PROTOCOL = "cross-clip v1"
 
 
 class _Boundary(NamedTuple):
@@ -49,10 +48,10 @@ def boundary_transfer(
     value = median of e_ij(k) over all i != j and k. A clip transferred to itself has error 0 at any frame rate.
 
     Args: as for `phase_agreement`.
-    Returns: MetricResult; value in seconds, count the transfers. details has mean, quartiles, each boundary, and the same
-      median on trimmed clips. Boundaries next to a phase that is missing, repeated or out of order are left out.
-    Raises: MetricUndefined if there are fewer than two phases or no boundary that two clips have; ShapeError for unequal D
-      or labels out of range.
+    Returns: MetricResult; value in seconds, count the transfers. details has mean, quartiles, each boundary, and the
+      same median on trimmed clips. Boundaries next to a phase that is missing, repeated or out of order are left out.
+    Raises: MetricUndefined if there are fewer than two phases or no boundary that two clips have; ShapeError for
+      unequal D or labels out of range.
     """
     check_clips("clips", clips, num_phases=len(phases))
     if len(phases) < 2:
@@ -64,7 +63,7 @@ def boundary_transfer(
     trimmed = _transfer(trim_clips(clips, trim_start_seconds, trim_end_seconds, seed=seed), phases, distance)
     return MetricResult(
         metric=METRIC,
-        protocol=PROTOCOL,
+        protocol=CROSS_CLIP,
         split=split,
         value=float(np.median(errors)),
         count=len(errors),
@@ -126,12 +125,10 @@ def _time(clip: ClipSequence, boundary: Optional[_Boundary]) -> float:
     return clip.timestamps[list(boundary)].mean() if boundary else np.nan
 
 
-def _boundaries(
-    clip: ClipSequence, phases: Sequence[str]
-) -> Tuple[List[Optional[_Boundary]], List[Dict[str, str]]]:
+def _boundaries(clip: ClipSequence, phases: Sequence[str]) -> Tuple[List[Optional[_Boundary]], List[Dict[str, str]]]:
     runs = phase_runs(clip.labels)
     if not runs:
-        return [None] * (len(phases) - 1), [left_out(f"clip {clip.name}", "no labelled frame")]
+        return [None] * (len(phases) - 1), [left_out(f"clip {clip.name}", NO_LABEL)]
     found: List[Optional[_Boundary]] = []
     undefined = []
     for k in range(len(phases) - 1):

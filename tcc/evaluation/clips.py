@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from tcc.alignment.distance import check_distance
-from tcc.errors import ShapeError
-from tcc.evaluation.result import left_out
+from tcc.errors import SettingsError, ShapeError
+from tcc.evaluation.result import left_out, nothing_left
 from tcc.sequences import UNLABELLED, ClipSequence
 from tcc.shapes import check_rank
 
@@ -16,6 +16,9 @@ from tcc.shapes import check_rank
 CONSTANT_TOLERANCE = 1e-6
 
 CONSTANT = "constant embedding"
+NO_LABEL = "no labelled frame"
+
+Usable = Tuple[List[ClipSequence], List[Dict[str, str]]]  # the clips that are kept; what was left out and why
 
 
 class PhaseRun(NamedTuple):
@@ -55,7 +58,7 @@ def labelled_frames(clip: ClipSequence) -> ClipSequence:
     return take(clip, clip.labels != UNLABELLED)
 
 
-def take(clip: ClipSequence, chosen: np.ndarray) -> ClipSequence:
+def take(clip: ClipSequence, chosen: Union[np.ndarray, slice]) -> ClipSequence:
     """The chosen frames (mask, slice or indices) of a clip."""
     return ClipSequence(clip.name, clip.timestamps[chosen], clip.labels[chosen], clip.values[chosen])
 
@@ -72,44 +75,77 @@ def why_unusable(clip: ClipSequence, *, distance: str = "sqeuclidean") -> Option
     return None
 
 
-def usable_labelled(
-    clips: Sequence[ClipSequence], *, where: str
-) -> Tuple[List[ClipSequence], List[Dict[str, str]]]:
+def usable_splits(
+    metric: str,
+    train: Sequence[ClipSequence],
+    test: Sequence[ClipSequence],
+    phases: Sequence[str],
+    split: str,
+    *,
+    usable: Callable[[Sequence[ClipSequence], str], Usable],
+) -> Tuple[List[ClipSequence], List[ClipSequence], List[Dict[str, str]]]:
+    """The training and test clips that `usable(clips, name of the split)` keeps, and what was left out of both.
+
+    Raises: ShapeError for embeddings or labels that do not fit together; MetricUndefined if no clip is left of one.
+    """
+    check_clips("train", train, num_phases=len(phases))
+    check_clips("test", test, num_phases=len(phases))
+    check_same_size(train, test)
+    (kept_train, undefined), (kept_test, undefined_test) = usable(train, "training"), usable(test, split)
+    if not kept_train:
+        raise nothing_left(metric, "training clip", undefined)
+    if not kept_test:
+        raise nothing_left(metric, f"{split} clip", undefined_test)
+    return kept_train, kept_test, undefined + undefined_test
+
+
+def usable_labelled(clips: Sequence[ClipSequence], where: str) -> Usable:
     """The labelled frames of the clips whose embeddings are finite; and what was left out, prefixed with `where`."""
-    kept, undefined = [], []
-    for clip in clips:
-        labelled = labelled_frames(clip)
-        reason = why_unusable(clip) or ("no labelled frame" if not len(labelled) else None)
-        if reason:
-            undefined.append(left_out(f"{where} clip {clip.name}", reason))
-        else:
-            kept.append(labelled)
-    return kept, undefined
+    kept, undefined = choose(clips, where, why_not=lambda clip: None if has_label(clip) else NO_LABEL)
+    return [labelled_frames(clip) for clip in kept], undefined
 
 
-def usable_across(
-    clips: Sequence[ClipSequence], *, distance: str, labelled: bool
-) -> Tuple[List[ClipSequence], List[Dict[str, str]]]:
+def usable_across(clips: Sequence[ClipSequence], *, distance: str, labelled: bool) -> Usable:
     """The clips that nearest neighbors across clips are defined for, both ways; and what was left out.
 
     With `labelled` only labelled frames are looked at.
     """
     check_distance(distance)
+
+    def looked_at(clip: ClipSequence) -> ClipSequence:
+        return labelled_frames(clip) if labelled else clip
+
+    kept, undefined = choose(clips, "", why_not=lambda clip: why_indistinct(looked_at(clip)), distance=distance)
+    return [looked_at(clip) for clip in kept], undefined
+
+
+def choose(
+    clips: Sequence[ClipSequence],
+    where: str,
+    *,
+    why_not: Callable[[ClipSequence], Optional[str]],
+    distance: str = "sqeuclidean",
+) -> Usable:
+    """The clips with usable embeddings that `why_not` has nothing against; and what was left out, prefixed."""
     kept, undefined = [], []
     for clip in clips:
-        looked_at = labelled_frames(clip) if labelled else clip
-        reason = why_unusable(clip, distance=distance) or why_indistinct(looked_at)
+        reason = why_unusable(clip, distance=distance) or why_not(clip)
         if reason:
-            undefined.append(left_out(f"clip {clip.name}", reason))
+            undefined.append(left_out(f"{where} clip {clip.name}".strip(), reason))
         else:
-            kept.append(looked_at)
+            kept.append(clip)
     return kept, undefined
+
+
+def has_label(clip: ClipSequence) -> bool:
+    """Whether any frame has a phase."""
+    return bool((clip.labels != UNLABELLED).any())
 
 
 def why_indistinct(clip: ClipSequence) -> Optional[str]:
     """Why no frame of a clip can be told to be the nearest, or None."""
     if len(clip) == 0:
-        return "no labelled frame"
+        return NO_LABEL
     if len(clip) == 1:
         return "one frame only"
     return CONSTANT if is_constant(clip.values) else None
@@ -132,9 +168,7 @@ def phase_runs(labels: np.ndarray) -> List[PhaseRun]:
     return [PhaseRun(int(phases[s]), int(frames[s]), int(frames[e])) for s, e in zip(starts, ends)]
 
 
-def phase_boundary(
-    runs: Sequence[PhaseRun], phase: int, phases: Sequence[str]
-) -> Union[Tuple[int, int], str]:
+def phase_boundary(runs: Sequence[PhaseRun], phase: int, phases: Sequence[str]) -> Union[Tuple[int, int], str]:
     """The last frame of `phase` and the first of the next one; or the reason why there is no such boundary."""
     for wanted in (phase, phase + 1):
         count = sum(run.phase == wanted for run in runs)
@@ -154,6 +188,13 @@ def key_event_name(phases: Sequence[str], phase: int) -> str:
     return f"{phases[phase]} -> {phases[phase + 1]}"
 
 
+def ascending_fractions(train_fractions: Sequence[float]) -> List[float]:
+    """The different fractions in order. Raises SettingsError unless there are some, in (0, 1]."""
+    if not train_fractions or not all(0 < fraction <= 1 for fraction in train_fractions):
+        raise SettingsError(f"train_fractions: pass some in (0, 1], got {list(train_fractions)}")
+    return sorted(set(train_fractions))
+
+
 def first_fraction(count: int, fraction: float) -> int:
     """Number of clips in the first `fraction` of `count`: at least one; rounded down, as the reference does."""
-    return min(count, max(1, int(fraction * count)))
+    return max(1, int(fraction * count))

@@ -7,14 +7,15 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence,
 from tcc.config import EvaluationConfig
 from tcc.errors import MetricUndefined
 from tcc.evaluation.boundary_transfer import boundary_transfer
+from tcc.evaluation.clips import has_label
 from tcc.evaluation.few_shot_classification import few_shot_classification
 from tcc.evaluation.kendalls_tau import kendalls_tau
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
-from tcc.evaluation.result import MetricResult, left_out
+from tcc.evaluation.result import CROSS_CLIP, TCC_SVM, MetricResult, left_out
 from tcc.progress import Progress, silent
-from tcc.sequences import UNLABELLED, ClipSequence
+from tcc.sequences import ClipSequence
 
 NO_LABELS = "skipped: no labels"
 
@@ -48,26 +49,29 @@ def evaluate(
       train, test: the model's embeddings [T, D] of the training clips and of the clips of `split`.
       phases: names of the labels 0, 1, ...; empty where there are none.
       split: name of the evaluated split.
-      config: settings of the metrics. The distance is squared Euclidean for embeddings of size 1 (clocks) whatever it says.
+      config: settings of the metrics. The distance is squared Euclidean for embeddings of size 1 (clocks) whatever it
+        says.
       baselines: other embeddings (train, test) of the same clips by name, e.g. from `standard_baselines`.
       progress: told the share of the work done.
     Returns: one dictionary for each metric, by name, ready for JSON: {"metric", "protocol", "split", "value", "count",
-      "undefined", "details", "baselines": {name: {"value", "count", "undefined", "details"}}}. A metric that has no value
-      has value None and the reason in "undefined"; without labels, that is "skipped: no labels" for those that need them.
+      "undefined", "details", "baselines": {name: {"value", "count", "undefined", "details"}}}. A metric that has no
+      value has value None and the reason in "undefined"; without labels, that is "skipped: no labels" for those that
+      need them.
     Raises: ShapeError for embeddings or labels that do not fit together.
     """
-    subjects = {None: (train, test), **(baselines or {})}
+    subjects: Dict[Optional[str], Tuple[Clips, Clips]] = {None: (train, test)}
+    subjects.update(baselines or {})
     metrics = _metrics(phases, split, config)
-    labelled = bool(phases) and any((clip.labels != UNLABELLED).any() for clip in [*train, *test])
+    labelled = bool(phases) and any(has_label(clip) for clip in [*train, *test])
     total, done = sum(metric.work for metric in metrics) * len(subjects), 0
     results: Dict[str, Dict[str, Any]] = {}
     for metric in metrics:
         measured = {}
         for name, (own_train, own_test) in subjects.items():
-            report = _inner(progress, done / total, metric.work / total, f"{metric.name}, {name or 'model'}")
+            report = _inner(progress, done, metric.work, total, f"{metric.name}, {name or 'model'}")
             report(0, "")
-            skipped = metric.needs_labels and not labelled
-            measured[name] = _skipped(metric, split) if skipped else _measure(metric, own_train, own_test, split, report)
+            skip = metric.needs_labels and not labelled
+            measured[name] = _skipped(metric, split) if skip else _measure(metric, own_train, own_test, split, report)
             done += metric.work
         results[metric.name] = {
             **measured.pop(None),
@@ -113,12 +117,12 @@ def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Seq
         return lambda train, test, progress: measure(test, distance=_distance(test, config), **trims)
 
     return (
-        _Metric("phase_classification", "tcc-svm v1", True, 4, on_both(phase_classification)),
-        _Metric("few_shot_classification", "tcc-svm v1", True, 10, few_shot),
-        _Metric("phase_progression", "tcc-svm v1", True, 1, on_both(phase_progression)),
-        _Metric("kendalls_tau", "tcc-svm v1", False, 1, tau),
-        _Metric("phase_agreement", "cross-clip v1", True, 1, across(phase_agreement)),
-        _Metric("boundary_transfer", "cross-clip v1", True, 1, across(boundary_transfer)),
+        _Metric("phase_classification", TCC_SVM, True, 4, on_both(phase_classification)),
+        _Metric("few_shot_classification", TCC_SVM, True, 10, few_shot),
+        _Metric("phase_progression", TCC_SVM, True, 1, on_both(phase_progression)),
+        _Metric("kendalls_tau", TCC_SVM, False, 1, tau),
+        _Metric("phase_agreement", CROSS_CLIP, True, 1, across(phase_agreement)),
+        _Metric("boundary_transfer", CROSS_CLIP, True, 1, across(boundary_transfer)),
     )
 
 
@@ -142,8 +146,8 @@ def _without_value(metric: _Metric, split: str, reason: str) -> Dict[str, Any]:
     return MetricResult(metric.name, metric.protocol, split, None, 0, [left_out("all", reason)]).as_dict()
 
 
-def _inner(progress: Progress, start: float, share: float, what: str) -> Progress:
+def _inner(progress: Progress, done: int, work: int, total: int, what: str) -> Progress:
     def report(fraction: float, status: str) -> None:
-        progress(start + share * fraction, what)
+        progress((done + work * fraction) / total, what)
 
     return report

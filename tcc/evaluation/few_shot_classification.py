@@ -7,16 +7,16 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
-from tcc.errors import MetricUndefined
-from tcc.evaluation.clips import check_clips, check_same_size, usable_labelled
-from tcc.evaluation.result import MetricResult, left_out, nothing_left
+from tcc.errors import MetricUndefined, SettingsError
+from tcc.evaluation.clips import usable_labelled, usable_splits
+from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
 from tcc.evaluation.support_vectors import PhaseClassifier, Scores
 from tcc.progress import Progress, silent
 from tcc.sequences import ClipSequence
 
 METRIC = "few_shot_classification"
-PROTOCOL = "tcc-svm v1"
 
 Episode = Tuple[int, ...]
 
@@ -46,20 +46,17 @@ def few_shot_classification(
       episodes: indices into the usable training clips for each k, instead of draws.
       num_threads: episodes fitted at the same time; changes no result.
       progress: told the share of fits done.
-    Returns: MetricResult; value is mean_k of the largest k that is defined, count its episodes. details["videos"] has one
-      entry for each k. A k above the number of usable training clips is left undefined.
-    Raises: MetricUndefined if nothing is left; ShapeError for unequal D or labels out of range.
+    Returns: MetricResult; value is mean_k of the largest k that is defined, count its episodes. details["videos"]
+      has one entry for each k. A k above the number of usable training clips is left undefined.
+    Raises: MetricUndefined if nothing is left; ShapeError for unequal D or labels out of range; SettingsError for
+      numbers below 1.
     Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
     """
-    check_clips("train", train, num_phases=len(phases))
-    check_clips("test", test, num_phases=len(phases))
-    check_same_size(train, test)
-    usable_train, undefined = usable_labelled(train, where="training")
-    usable_test, undefined_test = usable_labelled(test, where=split)
-    undefined += undefined_test
-    for everything, usable in (("training clip", usable_train), (f"{split} clip", usable_test)):
-        if not usable:
-            raise nothing_left(METRIC, everything, undefined)
+    if not num_videos or min(num_videos) < 1 or num_episodes < 1:
+        raise SettingsError(
+            f"num_videos and num_episodes: must be at least 1, got {list(num_videos)} and {num_episodes}"
+        )
+    usable_train, usable_test, undefined = usable_splits(METRIC, train, test, phases, split, usable=usable_labelled)
     drawn = {
         k: _tuples(episodes[k]) if episodes else draw_episodes(len(usable_train), k, num_episodes, seed=seed)
         for k in sorted(set(num_videos))
@@ -76,7 +73,7 @@ def few_shot_classification(
         raise nothing_left(METRIC, "number of videos", undefined)
     return MetricResult(
         metric=METRIC,
-        protocol=PROTOCOL,
+        protocol=TCC_SVM,
         split=split,
         value=defined[-1]["value"],
         count=defined[-1]["episodes"],
@@ -125,7 +122,8 @@ def _score_all(
             return str(reason)
 
     results: Dict[Episode, Union[Scores, str]] = {}
-    with ThreadPoolExecutor(num_threads) as pool:
+    # The matrix products of one fit are small: the threads of BLAS would wait for each other instead of working.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(num_threads) as pool:
         for done, (episode, result) in enumerate(zip(different, pool.map(score, different)), start=1):
             results[episode] = result
             progress(done / len(different), f"few-shot classification: {done} of {len(different)} sets of clips")
@@ -142,12 +140,13 @@ def _describe(
     what = f"{k} labelled videos"
     if episodes is None:
         return entry, [left_out(what, f"there are only {num_clips} usable training clips")]
-    reasons = [
-        left_out(f"{what}, episode {number}", scores[episode])
-        for number, episode in enumerate(episodes)
-        if isinstance(scores[episode], str)
-    ]
-    kept = [scores[episode] for episode in episodes if isinstance(scores[episode], Scores)]
+    kept, reasons = [], []
+    for number, episode in enumerate(episodes):
+        outcome = scores[episode]
+        if isinstance(outcome, str):
+            reasons.append(left_out(f"{what}, episode {number}", outcome))
+        else:
+            kept.append(outcome)
     if kept:
         accuracies = [score.test for score in kept]
         entry.update(

@@ -11,11 +11,10 @@ from tcc.alignment.distance import check_distance
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import SettingsError
 from tcc.evaluation.clips import CONSTANT, check_clips, is_constant, take, why_unusable
-from tcc.evaluation.result import MetricResult, left_out, nothing_left
+from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
 from tcc.sequences import ClipSequence
 
 METRIC = "kendalls_tau"
-PROTOCOL = "tcc-svm v1"
 
 _LONGEST_BY_SIGNS = 1024  # frames; comparing all pairs of frames grows with the square, scipy sorts
 _BLOCK_ELEMENTS = 1 << 22
@@ -38,16 +37,17 @@ def kendalls_tau(
     """How well nearest neighbors keep the order of time, averaged over ordered pairs of clips. Needs no labels.
 
     tau = (C - D) / sqrt(n0 (n0 - ties)),  n0 = n (n - 1) / 2
-    over the n frames of one clip: C pairs of frames whose nearest neighbors in the other clip come in the same order, D in
-    the opposite one, `ties` with the same neighbor (tau-b).
+    over the n frames of one clip: C pairs of frames whose nearest neighbors in the other clip come in the same
+    order, D in the opposite one, `ties` with the same neighbor (tau-b).
 
     Args:
       clips: embeddings [T, D]; T may differ, D may not.
       frame_stride: use every n-th frame of both clips (frames, not seconds).
       distance: sqeuclidean or cosine.
       split: name of the clips' split.
-    Returns: MetricResult; value in [-1, 1] is the mean over the defined pairs, count their number. A pair is undefined if
-      one of its clips has an embedding that is not finite, fewer than two frames at this stride, or a constant embedding.
+    Returns: MetricResult; value in [-1, 1] is the mean over the defined pairs, count their number. A pair is
+      undefined if one of its clips has an embedding that is not finite, fewer than two frames at this stride, or a
+      constant embedding, or if all frames have the same nearest neighbor.
       details["clips"] has the median tau of each clip; a clip below 0 is listed in details["outliers"].
     Raises: MetricUndefined if no pair is left; ShapeError for unequal D; SettingsError for a stride below 1.
     Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
@@ -60,7 +60,7 @@ def kendalls_tau(
     medians = [_median_of_clip(taus, clip) for clip in range(len(clips))]
     return MetricResult(
         metric=METRIC,
-        protocol=PROTOCOL,
+        protocol=TCC_SVM,
         split=split,
         value=float(taus[defined].mean()),
         count=count,
@@ -78,10 +78,8 @@ def kendalls_tau(
     )
 
 
-def pairwise_taus(
-    clips: Sequence[ClipSequence], *, frame_stride: int, distance: str = "sqeuclidean"
-) -> PairwiseTaus:
-    """Tau of each ordered pair (query clip, other clip); arguments and errors as `kendalls_tau`, but for no pair left."""
+def pairwise_taus(clips: Sequence[ClipSequence], *, frame_stride: int, distance: str = "sqeuclidean") -> PairwiseTaus:
+    """Tau of each ordered pair (query clip, other clip), none of which need be defined; arguments as `kendalls_tau`."""
     if frame_stride < 1:
         raise SettingsError(f"frame_stride: must be at least 1 frame, got {frame_stride}")
     check_distance(distance)
@@ -134,9 +132,7 @@ def _why_without_order(strided: ClipSequence, whole: ClipSequence, distance: str
     return CONSTANT if is_constant(strided.values) else None
 
 
-def _why_undefined(
-    i: int, j: int, reasons: Sequence[Optional[str]], clips: Sequence[ClipSequence]
-) -> str:
+def _why_undefined(i: int, j: int, reasons: Sequence[Optional[str]], clips: Sequence[ClipSequence]) -> str:
     for index in (i, j):
         if reasons[index]:
             return f"{reasons[index]} ({clips[index].name})"

@@ -1,4 +1,4 @@
-"""Phase agreement: do nearest neighbors in other clips lie in the same phase? A clock can't fake it on trimmed clips."""
+"""Phase agreement: do nearest neighbors in other clips lie in the same phase?"""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import MetricUndefined
 from tcc.evaluation.clips import check_clips, usable_across
-from tcc.evaluation.result import MetricResult, nothing_left
+from tcc.evaluation.result import CROSS_CLIP, MetricResult, nothing_left
 from tcc.evaluation.trimming import trim_clips
 from tcc.sequences import ClipSequence
 
 METRIC = "phase_agreement"
-PROTOCOL = "cross-clip v1"
 
 
 def phase_agreement(
@@ -27,18 +26,18 @@ def phase_agreement(
     distance: str = "sqeuclidean",
     split: str = "test",
 ) -> MetricResult:
-    """Share of frames whose nearest neighbor in another clip lies in the same phase, averaged over ordered pairs of clips.
+    """Share of frames whose nearest neighbor in another clip lies in the same phase, averaged over ordered pairs.
 
     a_ij = 1/|i| sum_t [label_i(t) = label_j(nn_ij(t))]     value = mean over i != j of a_ij
 
-    Frames without a label are left aside in both clips. A frame whose phase the other clip does not have counts as wrong;
-    details["possible"] is the value that a perfect embedding would reach, and details["value_where_possible"] looks at
-    the other frames only.
+    Frames without a label are left aside in both clips. A frame whose phase the other clip does not have counts as
+    wrong; details["possible"] is the value that a perfect embedding would reach, and details["value_where_possible"]
+    looks at the other frames only.
 
     Args:
       clips: embeddings [T, D] and labels [T]. phases: names of the labels 0, 1, ...
-      trim_start_seconds, trim_end_seconds: for details["trimmed"] each clip loses 0 to this, drawn evenly, from its start
-        and its end (`trim_clips`).
+      trim_start_seconds, trim_end_seconds: for details["trimmed"] each clip loses 0 to this, drawn evenly, from its
+        start and its end (`trim_clips`).
       seed: of those draws.
       distance: sqeuclidean or cosine.
       split: name of the clips' split.
@@ -49,7 +48,7 @@ def phase_agreement(
     measured, undefined = _measure(clips, distance)
     return MetricResult(
         metric=METRIC,
-        protocol=PROTOCOL,
+        protocol=CROSS_CLIP,
         split=split,
         value=measured["value"],
         count=measured["count"],
@@ -82,7 +81,9 @@ def _measure_or_reason(clips: Sequence[ClipSequence], distance: str) -> Dict[str
 def _measure(clips: Sequence[ClipSequence], distance: str) -> Tuple[Dict[str, Any], List[Dict[str, str]]]:
     usable, undefined = usable_across(clips, distance=distance, labelled=True)
     if len(usable) < 2:
-        raise nothing_left(METRIC, f"ordered pair of clips ({len(usable)} of {len(clips)} clips can be used)", undefined)
+        raise nothing_left(
+            METRIC, f"ordered pair of clips ({len(usable)} of {len(clips)} clips can be used)", undefined
+        )
     same, possible = _agreement(usable, distance)
     others = ~np.eye(len(usable), dtype=bool)
     shares = same / np.array([[len(clip)] for clip in usable])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from tcc.errors import MetricUndefined
-from tcc.evaluation.clips import check_clips, check_same_size, first_fraction, usable_labelled
-from tcc.evaluation.result import MetricResult, left_out, nothing_left
+from tcc.evaluation.clips import ascending_fractions, first_fraction, usable_labelled, usable_splits
+from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
 from tcc.evaluation.support_vectors import PhaseClassifier, Scores
 from tcc.sequences import ClipSequence
 
 METRIC = "phase_classification"
-PROTOCOL = "tcc-svm v1"
 
 
 def phase_classification(
@@ -36,21 +35,15 @@ def phase_classification(
     Returns: MetricResult; value is the accuracy with the largest fraction, count the test frames. details["fractions"]
       has one entry for each fraction, details["confusion"] rows of true, columns of predicted phases (frames).
     Raises: MetricUndefined if no training or test clip is left, the training clips hold a single phase or their
-      embeddings are constant. ShapeError for unequal D or labels out of range.
+      embeddings are constant. ShapeError for unequal D or labels out of range; SettingsError for fractions out of
+      range.
     Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
     """
-    check_clips("train", train, num_phases=len(phases))
-    check_clips("test", test, num_phases=len(phases))
-    check_same_size(train, test)
-    usable_train, undefined = usable_labelled(train, where="training")
-    usable_test, undefined_test = usable_labelled(test, where=split)
-    undefined += undefined_test
-    for everything, usable in (("training clip", usable_train), (f"{split} clip", usable_test)):
-        if not usable:
-            raise nothing_left(METRIC, everything, undefined)
+    usable_train, usable_test, undefined = usable_splits(METRIC, train, test, phases, split, usable=usable_labelled)
     classifier = PhaseClassifier(usable_train, usable_test)
+    scores: Optional[Scores] = None
     fractions: List[Dict[str, Any]] = []
-    for fraction in sorted(set(train_fractions)):
+    for fraction in ascending_fractions(train_fractions):
         num_clips = first_fraction(len(usable_train), fraction)
         try:
             scores = classifier.score(range(num_clips))
@@ -62,7 +55,7 @@ def phase_classification(
         raise nothing_left(METRIC, "fraction", [entry for entry in undefined if entry["what"].startswith("fraction")])
     return MetricResult(
         metric=METRIC,
-        protocol=PROTOCOL,
+        protocol=TCC_SVM,
         split=split,
         value=scores.test,
         count=len(classifier.test_labels),
@@ -79,11 +72,9 @@ def phase_classification(
     )
 
 
-def _describe(fraction: float, num_clips: int, scores: Any) -> Dict[str, Any]:
-    entry = {"fraction": fraction, "train_clips": num_clips, "value": None, "train_value": None}
-    if isinstance(scores, Scores):
-        entry.update(value=scores.test, train_value=scores.train)
-    return entry
+def _describe(fraction: float, num_clips: int, scores: Optional[Scores]) -> Dict[str, Any]:
+    test, train = (scores.test, scores.train) if scores else (None, None)
+    return {"fraction": fraction, "train_clips": num_clips, "value": test, "train_value": train}
 
 
 def _confusion(labels: np.ndarray, predictions: np.ndarray, num_phases: int) -> np.ndarray:

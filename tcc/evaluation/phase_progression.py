@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy import linalg
 
 from tcc.evaluation.clips import (
     CONSTANT,
-    check_clips,
-    check_same_size,
+    NO_LABEL,
+    Usable,
+    ascending_fractions,
+    choose,
     first_fraction,
+    has_label,
     is_constant,
     key_event_name,
     phase_boundary,
     phase_runs,
-    why_unusable,
+    usable_splits,
 )
-from tcc.evaluation.result import MetricResult, left_out, nothing_left
-from tcc.sequences import UNLABELLED, ClipSequence
+from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
+from tcc.sequences import ClipSequence
 
 METRIC = "phase_progression"
-PROTOCOL = "tcc-svm v1"
 
 # Below this ratio of Cholesky pivots the normal equations lose more than half of float64's digits.
 _SMALLEST_PIVOT_RATIO = 1e-6
@@ -52,29 +54,26 @@ def phase_progression(
     The regression is least squares; where the embeddings leave it open, the smallest w is taken.
 
     Args:
-      train, test: embeddings [T, D] and labels [T] of clips. A clip counts if each phase occurs in it as one stretch and
-        in order; all its frames are used, those without a label too.
+      train, test: embeddings [T, D] and labels [T] of clips. A clip counts if each phase occurs in it as one stretch
+        and in order; all its frames are used, those without a label too.
       phases: names of the labels 0, 1, ...
       train_fractions: shares of the usable training clips, in (0, 1]; the first ones are used.
       split: name of the test clips' split.
     Returns: MetricResult; value is the mean R^2 with the largest fraction, count the test frames. details has one entry
       for each fraction and key event; errors there are shares of the clip's length.
-    Raises: MetricUndefined if there are fewer than two phases, no clip is left, or the training embeddings are constant.
-      ShapeError for unequal D or labels out of range.
+    Raises: MetricUndefined if there are fewer than two phases, no clip is left, or the training embeddings are
+      constant. ShapeError for unequal D or labels out of range; SettingsError for fractions out of range.
     Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
     """
-    check_clips("train", train, num_phases=len(phases))
-    check_clips("test", test, num_phases=len(phases))
-    check_same_size(train, test)
     if len(phases) < 2:
         raise nothing_left(METRIC, f"key event (it takes two phases, there are {len(phases)})", [])
-    train_frames, undefined = _usable_frames(train, phases, where="training")
-    test_frames, undefined_test = _usable_frames(test, phases, where=split)
-    undefined += undefined_test
-    for everything, usable in (("training clip", train_frames), (f"{split} clip", test_frames)):
-        if usable is None:
-            raise nothing_left(METRIC, everything, undefined)
-    fractions = [_fit(train_frames, test_frames, fraction) for fraction in sorted(set(train_fractions))]
+
+    def usable(clips: Sequence[ClipSequence], where: str) -> Usable:
+        return choose(clips, where, why_not=lambda clip: _why_without_key_events(clip, phases))
+
+    usable_train, usable_test, undefined = usable_splits(METRIC, train, test, phases, split, usable=usable)
+    train_frames, test_frames = _join(usable_train, len(phases)), _join(usable_test, len(phases))
+    fractions = [_fit(train_frames, test_frames, fraction) for fraction in ascending_fractions(train_fractions)]
     undefined += [left_out(f"fraction {entry['fraction']:g}", CONSTANT) for entry in fractions if "scores" not in entry]
     if "scores" not in fractions[-1]:  # a smaller fraction is part of the largest
         raise nothing_left(METRIC, "fraction", undefined)
@@ -85,7 +84,7 @@ def phase_progression(
     ]
     return MetricResult(
         metric=METRIC,
-        protocol=PROTOCOL,
+        protocol=TCC_SVM,
         split=split,
         value=float(np.mean(scores)),
         count=len(test_frames.targets),
@@ -123,31 +122,17 @@ def least_squares(embeddings: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarr
     return weights, target_mean - mean @ weights
 
 
-def _usable_frames(
-    clips: Sequence[ClipSequence], phases: Sequence[str], *, where: str
-) -> Tuple[Optional[_Frames], List[Dict[str, str]]]:
-    kept, undefined = [], []
-    for clip in clips:
-        reason = why_unusable(clip) or _why_without_key_events(clip, phases)
-        if reason:
-            undefined.append(left_out(f"{where} clip {clip.name}", reason))
-        else:
-            kept.append(clip)
-    if not kept:
-        return None, undefined
-    return (
-        _Frames(
-            np.concatenate([clip.values for clip in kept]).astype(np.float64),
-            np.concatenate([progression_targets(clip.labels, len(phases)) for clip in kept]),
-            np.concatenate([[0], np.cumsum([len(clip) for clip in kept])]),
-        ),
-        undefined,
+def _join(clips: Sequence[ClipSequence], num_phases: int) -> _Frames:
+    return _Frames(
+        np.concatenate([clip.values for clip in clips]).astype(np.float64),
+        np.concatenate([progression_targets(clip.labels, num_phases) for clip in clips]),
+        np.concatenate([[0], np.cumsum([len(clip) for clip in clips])]),
     )
 
 
 def _why_without_key_events(clip: ClipSequence, phases: Sequence[str]) -> Optional[str]:
-    if (clip.labels == UNLABELLED).all():
-        return "no labelled frame"
+    if not has_label(clip):
+        return NO_LABEL
     runs = phase_runs(clip.labels)
     boundaries = [phase_boundary(runs, phase, phases) for phase in range(len(phases) - 1)]
     return next((boundary for boundary in boundaries if isinstance(boundary, str)), None)
@@ -156,7 +141,7 @@ def _why_without_key_events(clip: ClipSequence, phases: Sequence[str]) -> Option
 def _fit(train: _Frames, test: _Frames, fraction: float) -> Dict[str, Any]:
     num_clips = first_fraction(len(train.bounds) - 1, fraction)
     end = train.bounds[num_clips]
-    entry = {"fraction": fraction, "train_clips": num_clips}
+    entry: Dict[str, Any] = {"fraction": fraction, "train_clips": num_clips}
     if is_constant(train.embeddings[:end]):
         return entry
     weights, offsets = least_squares(train.embeddings[:end], train.targets[:end])

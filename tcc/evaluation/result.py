@@ -10,6 +10,10 @@ import numpy as np
 
 from tcc.errors import MetricUndefined
 
+# Protocols: a change that can change a number counts the version up.
+TCC_SVM = "tcc-svm v1"  # the reference's rules
+CROSS_CLIP = "cross-clip v1"  # nearest neighbors from clip to clip, which a clock can't fake
+
 REASONS_SHOWN = 3  # kinds of reasons that an error message lists
 
 
@@ -18,7 +22,8 @@ class MetricResult:
     """One metric on one split.
 
     Attributes:
-      metric: its name. protocol: name and version of the rules it follows, as in docs/metrics.md. split: what it was measured on.
+      metric: its name. split: what it was measured on.
+      protocol: name and version of the rules it follows, as in docs/metrics.md.
       value: the number that goes into a table; None where it is undefined.
       count: how many things the value is a mean (or median) over; details["count_of"] says of what.
       undefined: what was left out: [{"what": clip, pair or setting, "reason": text}].

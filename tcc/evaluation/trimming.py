@@ -33,8 +33,8 @@ def _trim(clip: ClipSequence, start_seconds: float, end_seconds: float, rng: np.
     times = clip.timestamps
     first = int(np.searchsorted(times, times[0] + start_cut))
     dropped = len(clip) - int(np.searchsorted(times, times[-1] - end_cut, side="right"))
-    too_many = first + dropped - (len(clip) - FEWEST_FRAMES)
-    if too_many > 0:
-        allowed = len(clip) - FEWEST_FRAMES
-        first, dropped = first * allowed // (first + dropped), dropped * allowed // (first + dropped)
+    allowed = len(clip) - FEWEST_FRAMES
+    if first + dropped > allowed:
+        first = first * allowed // (first + dropped)
+        dropped = allowed - first
     return take(clip, slice(first, len(clip) - dropped))

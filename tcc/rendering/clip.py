@@ -222,8 +222,8 @@ def _course(rng: np.random.Generator) -> Tuple[Course, Hand]:
     cup = _action_vessel(rng, liquid, height=rng.uniform(0.95, 1.25), radius=rng.uniform(0.36, 0.48))
     target = _action_vessel(rng, liquid, height=rng.uniform(0.75, 1.2), radius=rng.uniform(0.42, 0.62))
     hand = draw_hand(rng)
-    rest = np.array([rng.uniform(0.6, 1.15), 0.0, rng.uniform(-0.25, 0.3)])
-    stands = np.array([-rng.uniform(0.65, 1.15), 0.0, rng.uniform(-0.25, 0.3)])
+    rest = np.array([rng.uniform(0.7, 1.05), 0.0, rng.uniform(-0.2, 0.25)])
+    stands = np.array([-rng.uniform(0.7, 1.05), 0.0, rng.uniform(-0.2, 0.25)])
     lip_x = stands[0] + rng.uniform(0.0, 0.5) * target.radius + 0.1
     course = Course(
         cup=cup,
@@ -231,8 +231,8 @@ def _course(rng: np.random.Generator) -> Tuple[Course, Hand]:
         rest=rest,
         target_position=stands,
         pour_point=np.array([lip_x, target.height + rng.uniform(0.22, 0.5), stands[2]]),
-        cup_fills=(rng.uniform(0.62, 0.88), rng.uniform(0.02, 0.1)),
-        target_fills=(rng.uniform(0.0, 0.1), rng.uniform(0.5, 0.85)),
+        cup_fills=(rng.uniform(0.72, 0.9), rng.uniform(0.0, 0.05)),
+        target_fills=(rng.uniform(0.0, 0.05), rng.uniform(0.65, 0.9)),
         away=rng.uniform(3.2, 3.8) * hand.direction + [0.0, rng.uniform(-0.1, 0.8), 0.0],
         arcs=(rng.uniform(-0.1, 0.4), rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.6)),
     )
@@ -244,8 +244,8 @@ def _action_vessel(rng: np.random.Generator, liquid: painting.Color, *, height: 
         rng,
         height=height,
         radius=radius,
-        glass=painting.hsv(rng.random(), rng.uniform(0.0, 0.5), rng.uniform(0.6, 1.0)),
+        glass=painting.hsv(rng.random(), rng.uniform(0.0, 0.3), rng.uniform(0.75, 1.0)),
         liquid=liquid,
         glass_opacity=rng.uniform(0.2, 0.45),
-        band=painting.hsv(rng.random(), rng.random(), rng.random()) if rng.random() < 0.3 else None,
+        band=painting.hsv(rng.random(), rng.random(), rng.random()) if rng.random() < 0.2 else None,
     )

@@ -67,7 +67,7 @@ def draw_hand(rng: np.random.Generator) -> Hand:
         skin = painting.hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.4, 0.95))  # a glove
     hue, saturation, value = rng.random(), rng.uniform(0.0, 0.95), rng.uniform(0.15, 0.95)
     sleeve = painting.hsv(hue, saturation, value)
-    azimuth = np.radians(rng.uniform(-12, 42))
+    azimuth = np.radians(rng.uniform(0, 30))
     elbow = 5.0 * np.array([np.cos(azimuth), 0.0, 0.5 * np.sin(azimuth)]) + [0.0, rng.uniform(0.5, 1.9), 0.0]
     return Hand(
         skin=skin,

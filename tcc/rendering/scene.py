@@ -23,7 +23,7 @@ def draw_backdrop(rng: np.random.Generator, camera: Camera, slant: Slant) -> np.
     for _ in range(rng.integers(1, 5)):
         _hang(rng, canvas, camera, wall)
     places = sorted(_clutter_places(rng, wall), key=lambda place: place[1])
-    kinds = (_draw_box, _draw_box, _draw_can, _draw_ball, _draw_glass)
+    kinds = (_draw_box, _draw_box, _draw_can, _draw_ball)
     for x, z in places:
         kinds[int(rng.integers(len(kinds)))](rng, canvas, camera, x, z, slant)
     return canvas

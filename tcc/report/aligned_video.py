@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from fractions import Fraction
+from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple, Union
 
 import av
@@ -23,8 +23,12 @@ LONGEST_SECONDS = 30.0  # a longer reference is played faster
 TITLES = ("A", "B, in step with A", "B, as filmed")
 _HOLD_SECONDS = 0.6  # the last picture stays, so that the eye can take it in before the video starts again
 # Pixels, all even; see `_even`.
-_GAP, _TITLE_HEIGHT, _SPACE, _STRIP_HEIGHT, _FOOTER_HEIGHT = 8, 40, 4, 10, 22
+_GAP, _TITLE_HEIGHT, _STRIP_HEIGHT, _TEXT_HEIGHT = 8, 54, 12, 30
 _CONSTANT_RATES = (21, 27, 33, 39)  # of x264: 18 looks lossless, 6 more halve the size
+# One thread, because x264's decisions depend on their number. cpu-independent, because macroblock trees in vector code
+# differ from run to run, also on one machine and with one thread (6 encodings of one clip, 6 results; with it, 40 of 40 are
+# alike). bitexact leaves out versions and dates.
+_REPEATABLE = {"threads": "1", "x264-params": "cpu-independent=1", "preset": "medium", "flags": "+bitexact"}
 _BT601 = 6  # what cv2's conversion to YUV follows; written into the file, or a browser guesses from the picture's size
 
 
@@ -60,8 +64,9 @@ def write_aligned_video(
 ) -> AlignedVideo:
     """Write an H.264 .mp4 (yuv420p, no sound) of three panels; the same input gives the same bytes.
 
-    Left the reference; in the middle, at each moment, the frame of the other clip that is matched to the reference's; right
-    the other clip as filmed, started at the same time. Under each panel a strip shows the clip's phases and where it is.
+    Left the reference; in the middle, at each moment, the frame of the other clip that is matched to the reference's;
+    right the other clip as filmed, started at the same time. Over each panel a strip shows the clip's phases and where
+    it is.
 
     Args:
       path: where to; replaced whole.
@@ -114,7 +119,7 @@ class _Film:
         self._pair = pair
         self._size = (_even(pixels * aspect), pixels)
         self.width = 3 * self._size[0] + 2 * _GAP
-        self.height = pixels + _TITLE_HEIGHT + _SPACE + _STRIP_HEIGHT + _FOOTER_HEIGHT
+        self.height = pixels + _TITLE_HEIGHT + _STRIP_HEIGHT + _TEXT_HEIGHT
         self._reference = _Panel(pair.reference, pair.reference_steps, frames, self._size, phases)
         self._other = _Panel(pair.other, pair.other_steps, frames, self._size, phases)
         names = (pair.reference.name, pair.other.name, pair.other.name)
@@ -136,8 +141,8 @@ class _Film:
     def _title(self, title: str, name: str) -> np.ndarray:
         width = self._size[0]
         lines = [
-            figures.text_image(title, width=width, height=_TITLE_HEIGHT // 2, points=10, bold=True),
-            figures.text_image(name, width=width, height=_TITLE_HEIGHT // 2, points=8.5, color=figures.FAINT),
+            figures.text_image(title, width=width, height=_TITLE_HEIGHT // 2, points=13, bold=True),
+            figures.text_image(name, width=width, height=_TITLE_HEIGHT // 2, points=11.5, color=figures.FAINT),
         ]
         return np.concatenate(lines)[:, :, ::-1]
 
@@ -162,8 +167,8 @@ class _Panel:
         image = _decode(self._jpegs[step], self._size, self._clip.name)
         if ended:
             image = (image.astype(np.uint16) * 2 // 5 + 150).astype(np.uint8)
-        space = np.full((_SPACE, self._size[0], 3), 255, np.uint8)
-        return np.concatenate([image, space, self._draw_strip(step), self._footer(step, ended)])
+        # Above the picture: a browser lays its controls over the lower edge.
+        return np.concatenate([self._draw_strip(step), self._phase_text(step, ended), image])
 
     def _draw_strip(self, step: int) -> np.ndarray:
         strip = np.repeat(self._strip[None], _STRIP_HEIGHT, axis=0)
@@ -174,12 +179,12 @@ class _Panel:
         strip[:, max(0, now - 1) : now + 2] = 0
         return strip
 
-    def _footer(self, step: int, ended: bool) -> np.ndarray:
+    def _phase_text(self, step: int, ended: bool) -> np.ndarray:
         label = int(self._clip.labels[step])
         name = self._phases[label] if self._phases and label >= 0 else ""
         text = "ended" if ended else name
         if text not in self._texts:
-            image = figures.text_image(text, width=self._size[0], height=_FOOTER_HEIGHT, points=9)
+            image = figures.text_image(text, width=self._size[0], height=_TEXT_HEIGHT, points=12.5)
             self._texts[text] = image[:, :, ::-1]
         return self._texts[text]
 
@@ -232,16 +237,15 @@ def _even(size: float) -> int:
 
 def _encode(path: Path, film: _Film, times: np.ndarray, fps: float, quality: int, progress: Progress) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    # bitexact leaves out versions and dates; one thread, because x264's decisions depend on their number.
     with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as file:
         stream = file.add_stream("libx264", rate=_rate(fps))
         stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
-        stream.options = {"crf": str(quality), "preset": "medium", "threads": "1", "flags": "+bitexact"}
+        stream.options = {"crf": str(quality), **_REPEATABLE}
         context = stream.codec_context
         context.color_primaries = context.color_trc = context.colorspace = _BT601
         context.color_range = 1  # 16 to 235
         for index, time in enumerate(times):
-            planes = cv2.cvtColor(film.picture(time), cv2.COLOR_BGR2YUV_I420)
+            planes = cv2.cvtColor(film.picture(time), cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = index, 1 / _rate(fps)
             file.mux(stream.encode(frame))

@@ -9,7 +9,7 @@ from typing import Container, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tcc.alignment import nearest_neighbors, dynamic_time_warping, pairwise_distances
+from tcc.alignment import dynamic_time_warping, nearest_neighbors, pairwise_distances
 from tcc.errors import VideoError
 from tcc.sequences import ClipSequence
 
@@ -28,9 +28,10 @@ class AlignedPair:
       path: indices into the thinned-out reference and other, both int64 [P], never decreasing.
       matches: int64 [T], for each thinned-out reference step the middle one of its matches in the other clip.
       distances: float64 [T, T'], between the thinned-out clips.
-      relative_cost: mean distance along the path / mean of all distances; small is well aligned, 1 is no better than chance.
-      shift_seconds: mean over the path of |time in the reference - time in the other|: how far apart the two clips are when
-        they are played side by side as filmed.
+      relative_cost: mean distance along the path / mean of all distances; small is well aligned, 1 is no better than
+        chance.
+      shift_seconds: mean over the path of |time in the reference - time in the other|: how far apart the two clips are
+        when they are played side by side as filmed.
     """
 
     reference: ClipSequence
@@ -44,7 +45,7 @@ class AlignedPair:
     shift_seconds: float
 
     def nearest(self, *, distance: str) -> np.ndarray:
-        """For each thinned-out reference step the nearest step of the other clip, free to go back in time; int64 [T]."""
+        """For each reference step the nearest step of the other clip, free to go back in time; int64 [T]."""
         return nearest_neighbors(self.reference.values, self.other.values, distance=distance)
 
 
@@ -78,8 +79,8 @@ def choose_pair(
 ) -> Tuple[AlignedPair, int]:
     """The pair that shows an alignment best: of the third of the pairs that align best, the one furthest apart in time.
 
-    The reference is the longer clip. At most 16 clips are tried, spread evenly over the lengths; ties go by name, so that
-    the same clips give the same pair. No label is looked at.
+    The reference is the longer clip. At most 16 clips are tried, spread evenly over the lengths; ties go by name, so
+    that the same clips give the same pair. No label is looked at.
 
     Args:
       clips: embeddings [T, D] of each. playable: names of the clips that have frames; None: all.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Optional, Sequence
 
 
 class Html(str):
     """Text that is HTML already."""
+
+
+class Number(str):
+    """A number as it is to be shown; it stands at the right of its column."""
 
 
 def escape(value: Any) -> Html:
@@ -22,7 +26,7 @@ def join(parts: Iterable[Any], separator: str = "") -> Html:
 
 
 def element(name: str, *content: Any, **attributes: Any) -> Html:
-    """<name attributes>content</name>. An attribute `class_` is written class, `tab_index` tab-index; None leaves it out."""
+    """<name attributes>content</name>. `class_` is written class, `aria_label` aria-label; None leaves it out."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
         for key, value in attributes.items()
@@ -42,20 +46,34 @@ def section(identifier: str, title: str, *content: Any) -> Html:
     return element("section", heading, *content, id=identifier, aria_labelledby=f"{identifier}-title")
 
 
-def table(caption: Any, columns: Sequence[Any], rows: Iterable[Sequence[Any]], *, class_: str = "") -> Html:
+def table(caption: Any, columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Html:
     """A table whose first column names the rows; it scrolls sideways on a narrow screen, also by keyboard."""
-    head = element("tr", *(element("th", column, scope="col") for column in columns))
-    body = [element("tr", element("th", row[0], scope="row"), *(number_cell(cell) for cell in row[1:])) for row in rows]
-    whole = element(
-        "table", element("caption", caption), element("thead", head), element("tbody", *body), class_=class_ or None
-    )
-    return scrollable(whole, label=caption)
+    rows = list(rows)
+    numeric = [any(_is_number(row[index]) for row in rows) for index in range(len(columns))]
+    head = [
+        element("th", name, scope="col", class_=_class(right)) for name, right in zip(columns, [False, *numeric[1:]])
+    ]
+    body = [
+        element(
+            "tr", element("th", row[0], scope="row"), *(element("td", c, class_=_class(_is_number(c))) for c in row[1:])
+        )
+        for row in rows
+    ]
+    parts = (table_caption(caption), element("thead", element("tr", *head)), element("tbody", *body))
+    return scrollable(element("table", *parts), label=caption)
 
 
-def number_cell(value: Any) -> Html:
-    """A cell; numbers stand at the right."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return element("td", value, class_="number" if is_number else None)
+def table_caption(text: Any) -> Html:
+    """What a table shows."""
+    return element("caption", element("span", text))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Number)) and not isinstance(value, bool)
+
+
+def _class(is_number: bool) -> Optional[str]:
+    return "number" if is_number else None
 
 
 def scrollable(content: Html, *, label: Any) -> Html:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tcc.figures import FONTS
 
-STYLE = (
-    """
+STYLE = """
 :root { --ink: #1b1b1b; --faint: #595959; --line: #d9d9d9; --tint: #f4f6f8; --accent: #005a8f; --warn: #8a3b00; }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-padding-top: 1rem; }
@@ -29,51 +28,63 @@ section + section { border-top: 1px solid var(--line); }
 .scroll { overflow-x: auto; margin: 0 0 1rem; position: relative; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--faint); padding-bottom: .4rem; }
-th, td { padding: .35rem .8rem .35rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+caption span { display: block; max-width: min(46rem, calc(100vw - 2rem)); }
+th, td { padding: .35rem 1.1rem .35rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; }
 thead th { vertical-align: bottom; border-bottom: 1px solid var(--ink); }
 tbody th { font-weight: 400; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 .metrics { width: 100%; }
-.metrics th, .metrics td { padding: .42rem .7rem; }
-.metrics th:first-child { padding-left: 0; min-width: 9.5rem; }
-.metrics thead tr:first-child th { border-bottom: 0; padding-bottom: 0; }
-.metrics thead th[scope=colgroup] { color: var(--faint); font-weight: 400; }
-.metrics td, .metrics thead th[scope=col] { text-align: right; }
+.metrics th, .metrics td { padding: .36rem .4rem; }
+.metrics tr > :first-child { padding-left: 0; }
+.metrics tbody th { min-width: 12rem; }
+.metrics thead tr:first-child > * { border-bottom: 0; padding-bottom: 0; }
+.metrics thead th[scope=colgroup] { text-align: left; color: var(--faint); font-weight: 400; }
+.metrics td, .metrics thead th + th[scope=col] { text-align: right; }
+.metrics td { white-space: nowrap; }
 .metrics tbody th { line-height: 1.3; }
 .metrics tbody th b { font-weight: 600; }
 .metrics tbody th small { display: block; color: var(--faint); font-size: .8rem; }
 .metrics .model { background: var(--tint); }
-.metrics td.undefined { text-align: left; white-space: normal; }
+.metrics td[colspan].undefined { text-align: left; white-space: normal; }
 .undefined, .warning { color: var(--warn); }
 .best { display: block; font-size: .72rem; line-height: 1.2; letter-spacing: .02em; }
 .interval { display: block; font-size: .75rem; line-height: 1.25; color: var(--faint); white-space: nowrap; }
 .notes { font-size: .85rem; color: var(--faint); }
-.notes p, .notes li { max-width: 52rem; }
+.notes p, .notes li { max-width: 62rem; }
 .notes ol { padding-left: 1.3rem; margin: 0 0 .8rem; }
 sup { line-height: 0; font-size: .7em; }
 figure { margin: 0 0 1.2rem; }
 figcaption { color: var(--faint); font-size: .88rem; max-width: 46rem; margin-top: .35rem; }
 img, video { max-width: 100%; height: auto; display: block; }
 video { width: 100%; background: #fff; border: 1px solid var(--line); }
-.legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; list-style: none; margin: .4rem 0 0; padding: 0; font-size: .85rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; list-style: none; margin: .4rem 0 0; padding: 0;
+  font-size: .85rem; }
 .legend span { display: inline-block; width: .85em; height: .85em; margin-right: .35em; vertical-align: -.08em;
   border: 1px solid rgba(0,0,0,.25); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.charts { display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); align-items: start; }
+.charts { display: grid; gap: 1rem 2rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+.charts > * { min-width: 0; }
+.charts > div > h3 { margin-top: 0; }
 .charts img { width: 100%; max-width: 36rem; }
-pre { margin: 0 0 1rem; padding: .8rem 1rem; background: var(--tint); font-size: .82rem; line-height: 1.45; overflow-x: auto;
+pre { margin: 0 0 1rem; padding: .8rem 1rem; background: var(--tint); overflow-x: auto; font-size: .82rem;
+  line-height: 1.45;
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }
 .settings { columns: 20rem; column-gap: 2rem; }
 .settings pre { break-inside: avoid; background: none; padding: 0; margin: 0 0 .9rem; white-space: pre-wrap; }
 details { margin: 0 0 .8rem; }
 summary { cursor: pointer; }
-code { font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; font-size: .92em; overflow-wrap: anywhere; }
+code { font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; font-size: .92em;
+  overflow-wrap: anywhere; }
 footer { padding-bottom: 2rem; color: var(--faint); font-size: .85rem; }
-@media (min-width: 75rem) { .first { display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 10fr); gap: 0 2.5rem; align-items: start; } }
+@media (min-width: 75rem) {
+  .first { display: grid; grid-template-columns: minmax(0, 23fr) minmax(0, 17fr); gap: 0 2rem; align-items: start; }
+}
 @media (max-width: 40rem) {
   main, header, nav, footer { padding-left: 1rem; padding-right: 1rem; }
   h1 { font-size: 1.3rem; }
-  .metrics th:first-child { position: sticky; left: 0; background: #fff; min-width: 8.5rem; max-width: 8.5rem; z-index: 1; }
+  .metrics tr > :first-child { position: sticky; left: 0; z-index: 1; background: #fff; min-width: 9rem;
+    max-width: 9rem; }
 }
 @media print {
   body { font-size: 10.5pt; }
@@ -87,7 +98,6 @@ footer { padding-bottom: 2rem; color: var(--faint); font-size: .85rem; }
   details::details-content { content-visibility: visible; block-size: auto; }
 }
 """.replace("FONTS", FONTS)
-)
 
 # Who has asked the system for less motion gets a video that waits for its play button.
 SCRIPT = (

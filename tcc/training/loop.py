@@ -16,7 +16,7 @@ from tcc.config import SamplingConfig, TrainingConfig
 from tcc.dataset import Batch, Clips, draw_batch, prefetch
 from tcc.dataset.batches import DROPOUT, seeded_generator
 from tcc.device import require_device
-from tcc.errors import TrainingDiverged
+from tcc.errors import CheckpointError, TrainingDiverged
 from tcc.models import draw_dropout_masks
 from tcc.progress import Interrupted, Progress, silent
 from tcc.training import checkpoints
@@ -66,14 +66,15 @@ def train(
     Args:
       source: clips to train on.
       encoder: `tcc.models.Encoder`, freshly built from training.seed.
-      directory: of this training alone; made where it is absent.
+      directory: of this training alone; made where it is absent. Checkpoints of other steps in it are removed.
       sampling: which frames enter a step.
       training: method, optimizer, lengths.
       validation_source: clips whose losses, without training on them, are added to the history at each checkpoint.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised.
     Raises: DeviceError if no device is open; SettingsError if there are too few clips; CheckpointError if a checkpoint
-      in `directory` is of another model; TrainingDiverged if a loss is not finite; tcc.progress.Interrupted.
+      in `directory` is of another model or a later step; TrainingDiverged if a loss is not finite;
+      tcc.progress.Interrupted.
     """
     require_device()
     directory = Path(directory)
@@ -90,8 +91,13 @@ def train(
 
 def _resume(directory: Path, source: Clips, encoder: Any, optimizer: Adam, training: TrainingConfig) -> int:
     """Steps done before: restores the newest checkpoint, or prepares the encoder for the first step."""
-    checkpoints.remove_checkpoints(directory, keep=lambda step: step <= training.num_steps)
+    checkpoints.remove_checkpoints(directory, keep=lambda step: True)
     step = checkpoints.newest_checkpoint(directory)
+    if step is not None and step > training.num_steps:
+        raise CheckpointError(
+            f"{directory}: holds a training of {step} steps and num_steps is {training.num_steps}; "
+            "use another directory"
+        )
     if step is None:
         standardize(encoder, source)
         return 0

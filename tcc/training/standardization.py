@@ -23,7 +23,7 @@ def channel_statistics(encoder: Any, source: Clips) -> Tuple[np.ndarray, np.ndar
 
     Stored features are all read; where the backbone has to be run, a few frames of each clip stand for it.
     """
-    total, squares, count = 0.0, 0.0, 0
+    total, squares, count = np.zeros(1), np.zeros(1), 0
     features_of = _stored_features if isinstance(source, FeatureClips) else _backbone_features(encoder)
     for clip in range(len(source)):
         values = np.asarray(features_of(source, clip), np.float64)

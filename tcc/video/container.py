@@ -103,7 +103,7 @@ def read_index(path: Union[str, Path]) -> VideoIndex:
     Raises: UnusableVideo if it cannot be opened or holds no frame.
     """
     with open_container(path) as (container, stream):
-        packets, ends = _demux(path, container, stream)
+        packets, ends = _demux(container, stream)
         times = _displayed(packets)
         if not times:
             raise UnusableVideo(path, "holds no frame")
@@ -111,10 +111,11 @@ def read_index(path: Union[str, Path]) -> VideoIndex:
         return _index(container, stream, times, ends, counts_only)
 
 
-def _demux(path: Union[str, Path], container: Any, stream: Any) -> Tuple[List[Tuple], Dict[int, float]]:
+def _demux(container: Any, stream: Any) -> Tuple[List[Tuple], Dict[int, float]]:
     packets: List[Tuple[Optional[int], Optional[int], bool, bool]] = []
     ends: Dict[int, float] = {}
-    try:
+    # What cannot be read any more ends the file; the missing frames tell.
+    with contextlib.suppress(OSError, ValueError):
         # All streams: the sound may last longer than the picture, and a duration counts the longest.
         for count, packet in enumerate(container.demux()):
             if count % _HEARTBEAT_PACKETS == 0:
@@ -124,9 +125,6 @@ def _demux(path: Union[str, Path], container: Any, stream: Any) -> Tuple[List[Tu
                 ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
             if packet.size and packet.stream_index == stream.index:
                 packets.append((packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
-    except (OSError, ValueError) as error:
-        if not packets:
-            raise UnusableVideo(path, f"cannot be read as a video ({error_text(error)})") from error
     return packets, ends
 
 
@@ -135,10 +133,10 @@ def _displayed(packets: List[Tuple]) -> List[int]:
     if any(pts is None for pts, *_ in packets):
         times = [dts for _, dts, _, discard in packets if not discard]
         return sorted(times) if all(dts is not None for dts in times) else list(range(len(times)))
-    first_key = next((i for i, packet in enumerate(packets) if packet[2]), 0)
-    # Before the first key frame, and for what is shown before it, there is nothing to decode from.
-    earliest = packets[first_key][0] if packets else 0
-    return sorted(pts for pts, _, _, discard in packets[first_key:] if not discard and pts >= earliest)
+    # Before the first key frame there is nothing to decode from; that also goes for what is stored behind it and shown
+    # before it.
+    earliest = next((pts for pts, _, is_key, _ in packets if is_key), None)
+    return sorted(pts for pts, _, _, discard in packets if not discard and (earliest is None or pts >= earliest))
 
 
 def _index(container: Any, stream: Any, times: List[int], ends: Dict[int, float], counts_only: bool) -> VideoIndex:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import google_crc32c
 
-from tcc.errors import ShardError
+from tcc.errors import LabelError, ShardError
 from tcc.progress import Progress, silent
 from tcc.sequences import UNLABELLED
 from tcc.video import sequence_example as proto
@@ -137,5 +137,8 @@ def _labelled(
         raise ShardError(
             f"{frames.path}: holds clip {record.name!r}, not {name!r}; run the stage that decodes it again"
         )
-    labels = frame_labels(segments, phases, record.timestamps)
+    try:
+        labels = frame_labels(segments, phases, record.timestamps)
+    except LabelError as error:
+        raise LabelError(f"clip {name!r}: {error}") from error
     return dataclasses.replace(record, frame_labels=labels, label=label)

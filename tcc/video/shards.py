@@ -203,7 +203,8 @@ def decode_jpegs(frames: Sequence[bytes]) -> np.ndarray:
                 f"frame {number} has {size[1]}x{size[0]} pixels, frame 0 has {width}x{height}; write the shard again"
             )
         try:
-            images[number] = simplejpeg.decode_jpeg(frame, colorspace="RGB")
+            # As tf.image.decode_jpeg does it by default, so that the reference's frames come out the same bit for bit.
+            images[number] = simplejpeg.decode_jpeg(frame, colorspace="RGB", fastdct=True, fastupsample=False)
         except ValueError as error:
             raise ShardError(f"frame {number} is no JPEG ({error}); write the shard again") from error
     return images

@@ -110,9 +110,7 @@ def test_a_killed_luigi_takes_the_stage_with_it(tmp_path, workers):
 
 def test_two_runs_at_once_do_the_work_once(tmp_path):
     variables = environment(tmp_path, TOY_FAULT="wait:1", TOY_WAIT="2")
-    both = [
-        subprocess.Popen(command("ToyFirst"), cwd=ROOT, env=variables, stderr=subprocess.DEVNULL) for _ in range(2)
-    ]
+    both = [subprocess.Popen(command("ToyFirst"), cwd=ROOT, env=variables, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0]
     (steps,) = tmp_path.glob("toy_first/*/steps")
     assert steps.read_text() == "0\n1\n2\n3\n"

@@ -136,6 +136,17 @@ def test_only_frames_that_are_asked_for_are_decoded_and_each_once(monkeypatch):
     assert decoded == [5, 7, 19]
 
 
+def test_frames_are_decoded_by_the_real_decoder():
+    simplejpeg = pytest.importorskip("simplejpeg")
+    record = Record("a.mp4", 6)
+    record.frames = [
+        simplejpeg.encode_jpeg(np.full((16, 24, 3), 40 * frame, np.uint8), quality=95) for frame in range(6)
+    ]
+    frames = FrameClips([record]).gather(0, np.array([[5], [0], [2]]))
+    assert frames.shape == (3, 1, 16, 24, 3)
+    np.testing.assert_allclose(frames[:, 0, 8, 12, 0], [200, 0, 80], atol=2)
+
+
 def test_a_clip_is_mirrored_as_a_whole_and_only_when_augmented(monkeypatch):
     fake_decoder(monkeypatch)
     clips = FrameClips([Record("a.mp4", 20), Record("b.mp4", 19)])

@@ -88,6 +88,11 @@ def test_positives_lie_before_their_anchor_within_the_window_and_the_clip():
     positives = positive_indices(anchors, window=5, rng=np.random.default_rng(0))
     expected = [{0}, {0}, {0, 1}, set(range(0, 5)), set(range(1, 6)), set(range(45, 50))]
     assert [set(column.tolist()) for column in positives.T] == expected
+    for column in positives.T[2:]:
+        # Uniform: 2000 draws of n frames, give or take five standard deviations.
+        counts = np.unique(column, return_counts=True)[1]
+        mean = 2000 / len(counts)
+        assert (abs(counts - mean) < 5 * np.sqrt(mean)).all()
 
 
 def test_an_order_is_the_same_in_every_numpy():

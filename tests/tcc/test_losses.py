@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tcc.errors import SettingsError, ShapeError
 from tests.golden import golden_path
 from tests.reference import losses as reference
 
+ROOT = Path(__file__).resolve().parents[2]
 GOLDEN_LOSSES = {
     "classification": "classification",
     "regression_mse": "regression",
@@ -314,3 +317,14 @@ def test_a_shape_that_is_not_static_is_refused():
     )
     with pytest.raises(ShapeError, match=r"the shape must be static, got \[None, 4, 3\]"):
         function.get_concrete_function()
+
+
+def test_the_code_of_the_guide_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding_a_loss.md").read_text(), re.DOTALL)
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert np.isfinite(names["value"]) and np.isfinite(names["near"])
+    # |1 - 0|^2 = 1 for both numbers, less the margin.
+    steps = np.arange(5, dtype=np.float32)[None, :, None] * np.ones((2, 1, 2), np.float32)
+    assert float(names["smoothness_loss"](steps, margin=0.25)) == 0.75

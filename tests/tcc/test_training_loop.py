@@ -197,6 +197,12 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, undisturbed):
         run(tmp_path, sample_encoder(channels=(4, 6)))
 
 
+def test_a_longer_training_is_not_cut_short(undisturbed):
+    with pytest.raises(CheckpointError, match="holds a training of 7 steps and num_steps is 5; use another directory"):
+        run(undisturbed[0], training=dataclasses.replace(TRAINING, num_steps=5))
+    assert list_checkpoints(undisturbed[0]) == [3, 6, 7]
+
+
 def test_history_that_is_gone_is_told(tmp_path):
     run(tmp_path, training=dataclasses.replace(TRAINING, num_steps=3))
     (tmp_path / "history.jsonl").write_text('{"step": 1, "loss": 2.0}\n')

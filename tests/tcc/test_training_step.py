@@ -120,6 +120,18 @@ def test_dropout_masks_and_the_learning_rate_are_inputs():
     assert step._compiled.experimental_get_tracing_count() == 1
 
 
+def test_gradients_are_clipped_after_their_norm_was_taken():
+    """Clipped to far below Adam's epsilon, gradients hardly move a weight; unclipped, each moves by the rate."""
+    moved = []
+    for clip_norm in (0.0, 1e-10):
+        encoder = sample_encoder(dropout=0.0)
+        before = weights(encoder)["emb_out0/kernel"]
+        losses = step_for(encoder, dataclasses.replace(TRAINING, clip_norm=clip_norm))(batch_of(), 0.01)
+        moved.append((np.abs(weights(encoder)["emb_out0/kernel"] - before).max(), losses["gradient_norm"]))
+    assert moved[0][0] == pytest.approx(0.01, rel=1e-2) and moved[1][0] < 1e-4
+    assert moved[0][1] == moved[1][1] > 1e-3
+
+
 # From the plugin's table: what Ascend calls unsupported, in the names of the operations that it becomes in a graph.
 FORBIDDEN = {
     "Einsum",

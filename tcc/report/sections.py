@@ -1,0 +1,357 @@
+"""The page's sections under the first screen, and the sentence above it."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+
+from tcc import figures
+from tcc.report.markup import Html, Number, element, figure, join, paragraph, section, svg_image, table
+from tcc.report.metrics_table import METRIC_TEXTS
+from tcc.sequences import ClipSequence
+
+Settings = Mapping[str, Mapping[str, Any]]
+Manifests = Sequence[Mapping[str, Any]]
+
+COMMAND = "luigi --module pipeline RunAll"
+# Settings that are in no fingerprint: the same result may be made with others, so they stand in the timing block.
+_FREE_SECTIONS = ("device", "execution", "embedding")
+_FREE_OPTIONS = (
+    ("videos", "path"),
+    ("videos", "labels"),
+    ("videos", "splits"),
+    ("training", "log_every"),
+)
+_LONGEST_OPEN_TABLE = 12
+
+
+def what_was_trained(
+    settings: Settings,
+    selection: Mapping[str, Any],
+    clips: Sequence[ClipSequence],
+    phases: Sequence[str],
+    stages: Manifests,
+) -> str:
+    """What was trained on what, chosen how and measured on what; facts that are not known are left out."""
+    training, backbone = settings.get("training", {}), settings.get("backbone", {})
+    train_count, val_count = _trained_clips(stages), _split_clips(stages, "val")
+    source = " rendered pouring videos" if settings.get("videos", {}).get("source") == "rendered" else " clips"
+    trained = f"Trained by {training.get('method', 'an unnamed method')}"
+    if training.get("num_steps"):
+        trained += f" for {training['num_steps']:,} steps"
+    if train_count:
+        trained += f" on {train_count:,}{source}"
+    if backbone.get("name"):
+        use = "frozen features of" if backbone.get("trained") == "frozen" else "images through"
+        trained += f", from {use} {backbone['name']}"
+    chosen = f"Checkpoint {selection.get('step')} was chosen"
+    if val_count and selection.get("rule") != "last":
+        chosen += f" on {val_count:,} validation {_plural('clip', val_count)}"
+    chosen += f": {selection.get('why', 'no reason recorded')}"
+    steps = sum(len(clip) for clip in clips)
+    fps = settings.get("frames", {}).get("fps")
+    measured = f"Measured once on {len(clips):,} test {_plural('clip', len(clips))} ({steps:,} frames"
+    measured += f" at {fps:g} per second)" if fps else ")"
+    measured += f" with {len(phases)} labelled {_plural('phase', len(phases))}" if phases else ", without labels"
+    return f"{trained}. {chosen}. {measured}."
+
+
+def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[str, Any]) -> Tuple[Html, int]:
+    """Loss curve, validation scores, all scores as a table. Returns the section and the number of pictures."""
+    pictures = []
+    if figures.loss_terms(history):
+        svg = figures.training_curve(history, chosen_step=selection.get("step"))
+        pictures.append(figure(svg_image(svg, alternative=_describe_curve(history)), _curve_caption(history)))
+    scores = selection.get("scores", [])
+    defined = [score for score in scores if score.get("value") is not None]
+    label = (
+        METRIC_TEXTS[selection["rule"]].title if selection.get("rule") in METRIC_TEXTS else str(selection.get("rule"))
+    )
+    if defined:
+        svg = figures.checkpoint_scores(scores, chosen_step=selection.get("step"), label=f"{label}, validation")
+        caption = f"{label} of each checkpoint on the validation split; the ring marks the chosen one."
+        pictures.append(figure(svg_image(svg, alternative=_describe_scores(scores, selection, label)), caption))
+    rows = [_score_row(score, selection.get("step")) for score in scores]
+    why = paragraph(f"Checkpoint {selection.get('step')} is used: {selection.get('why', 'no reason recorded')}.")
+    charts = element("div", *pictures, class_="charts") if pictures else paragraph("There is no history of losses.")
+    scored = _foldable(f"{label}: score of each checkpoint", ("step", "score", "remark"), rows)
+    return section("training", "Training and choice of the checkpoint", charts, why, scored), len(pictures)
+
+
+def details_section(metrics: Mapping[str, Mapping[str, Any]]) -> Html:
+    """What each metric has to say beyond its value."""
+    blocks = []
+    for name in [*METRIC_TEXTS, *sorted(set(metrics) - set(METRIC_TEXTS))]:
+        details = metrics.get(name, {}).get("details")
+        if details:
+            title = METRIC_TEXTS[name].title if name in METRIC_TEXTS else _words(name)
+            blocks.append(element("div", element("h3", title), *_details(title, details)))
+    told = element("div", *blocks, class_="charts") if blocks else paragraph("No metric has details.")
+    return section("details", "Metrics in detail", told)
+
+
+def clips_section(clips: Sequence[ClipSequence], stages: Manifests) -> Html:
+    """The clips that were measured, and those that were left out with the reason."""
+    rows = [(clip.name, len(clip), Number(f"{_seconds(clip):.1f}")) for clip in clips]
+    left_out = list(_left_out(stages))
+    told = (
+        table(f"Clips left out: {len(left_out)}", ("clip", "stage", "reason"), left_out)
+        if left_out
+        else paragraph("No clip was left out.")
+    )
+    measured = _foldable(f"Test clips: {len(clips)}", ("clip", "frames", "seconds"), rows)
+    return section("clips", "Clips", told, measured)
+
+
+def settings_section(settings: Settings) -> Html:
+    """All settings that a fingerprint covers, as luigi.cfg has them, and how to make this page again."""
+    again = paragraph(
+        "To make this page again, put these settings into ",
+        element("code", "luigi.cfg"),
+        " in the project's folder (paths, and what does not change the result, stand under ",
+        element("a", "This run", href="#run"),
+        ") and run:",
+    )
+    settings_text = _settings_text({name: _fixed(name, options) for name, options in settings.items()})
+    return section("settings", "Settings, and how to reproduce this", again, element("pre", COMMAND), settings_text)
+
+
+def provenance_section(stages: Manifests) -> Html:
+    """Every target that this page rests on, by fingerprint."""
+    rows = [
+        (
+            stage["result"].get("stage", ""),
+            element("code", stage["result"].get("name", "")),
+            element("code", stage["result"].get("fingerprint", "")),
+            _counts(stage["result"].get("counts", {})),
+            len(stage["result"].get("files", {})),
+        )
+        for stage in stages
+    ]
+    columns = ("stage", "target", "fingerprint", "counts", "files")
+    told = paragraph(
+        "A fingerprint covers the settings that change a target's bytes, the stage's version and the fingerprints "
+        "upstream. Each target's manifest.json lists the SHA-256 of its files."
+    )
+    return section("provenance", "Provenance", told, table("Targets, in the order they were made", columns, rows))
+
+
+def timing_section(settings: Settings, stages: Manifests) -> Html:
+    """Everything that may differ when the same result is made again: seconds, host, device, versions, free settings."""
+    runs = [(stage["result"], stage.get("run", {})) for stage in stages]
+    rows: List[Sequence[Any]] = [
+        (
+            result.get("stage", ""),
+            element("code", result.get("name", "")),
+            run.get("started") or "",
+            Number(f"{run.get('seconds') or 0:,.1f}"),
+            run.get("device") or "",
+        )
+        for result, run in runs
+    ]
+    total = sum(run.get("seconds") or 0 for _, run in runs)
+    caption = f"Time of each stage: {total:,.1f} s in all"
+    columns = ("stage", "target", "started (UTC)", "seconds", "device")
+    facts = [
+        (name, "; ".join(dict.fromkeys(_as_text(run[key]) for _, run in runs if run.get(key))) or "not recorded")
+        for name, key in (("host", "host"), ("platform", "platform"), ("versions", "versions"), ("code", "code_commit"))
+    ]
+    free = {name: _free(name, options) for name, options in settings.items()}
+    return section(
+        "run",
+        "This run",
+        paragraph("What stands in this section may differ when the same result is made again."),
+        table(caption, columns, rows),
+        table("Where and with what", ("", "value"), facts),
+        element("h3", "Settings that do not change the result"),
+        _settings_text({name: options for name, options in free.items() if options}),
+    )
+
+
+def phase_legend(phases: Sequence[str]) -> Html:
+    """The phases' colors with their names."""
+    if not phases:
+        return Html("")
+    items = [
+        element("li", element("span", style=f"background:{figures.phase_color(index)}", aria_hidden="true"), phase)
+        for index, phase in enumerate(phases)
+    ]
+    return element("ul", *items, class_="legend", aria_label="colors of the phases")
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _seconds(clip: ClipSequence) -> float:
+    """From the first step to the end of the last one."""
+    if len(clip) < 2:
+        return 0.0
+    span = float(clip.timestamps[-1] - clip.timestamps[0])
+    return span * len(clip) / (len(clip) - 1)
+
+
+def _trained_clips(stages: Manifests) -> int:
+    return sum(
+        stage["result"].get("counts", {}).get("in", 0)
+        for stage in stages
+        if stage["result"].get("stage") == "checkpoints"
+    )
+
+
+def _split_clips(stages: Manifests, split: str) -> int:
+    return sum(
+        stage["result"].get("counts", {}).get("out", 0)
+        for stage in stages
+        if stage["result"].get("stage") == "shards" and stage["result"].get("settings", {}).get("split") == split
+    )
+
+
+def _ends(points: Sequence[Mapping[str, Any]], name: str) -> Tuple[Mapping[str, Any], Mapping[str, Any]]:
+    defined = [point for point in points if point.get(name) is not None]
+    return defined[0], defined[-1]
+
+
+def _describe_curve(history: Sequence[Mapping[str, Any]]) -> str:
+    name = figures.loss_terms(history)[0]
+    first, last = _ends(history, name)
+    start, end = (f"{line[name]:.4g} at step {line['step']}" for line in (first, last))
+    return f"Line chart of the {name} over the training: {start}, {end}."
+
+
+def _curve_caption(history: Sequence[Mapping[str, Any]]) -> str:
+    terms = [name.replace("_", " ") for name in figures.loss_terms(history)]
+    beside = f", beside it {', '.join(terms[1:])}" if len(terms) > 1 else ""
+    return f"The {terms[0]} of each step (thin) and its running median (thick){beside}."
+
+
+def _describe_scores(scores: Sequence[Mapping[str, Any]], selection: Mapping[str, Any], label: str) -> str:
+    first, last = _ends(scores, "value")
+    chosen = next((score for score in scores if score["step"] == selection.get("step")), None)
+    points = [f"{point['value']:.3f} at step {point['step']}" for point in (first, last)]
+    if chosen and chosen.get("value") is not None:
+        points.append(f"{chosen['value']:.3f} at the chosen step {chosen['step']}")
+    return f"Line chart of {label} on the validation split: {', '.join(points)}."
+
+
+def _score_row(score: Mapping[str, Any], chosen: Any) -> Sequence[Any]:
+    value = score.get("value")
+    remarks = [remark for remark in ("chosen" if score["step"] == chosen else "", score.get("reason") or "") if remark]
+    return score["step"], "undefined" if value is None else Number(f"{value:.4f}"), ", ".join(remarks)
+
+
+def _foldable(
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, longest_open: int = _LONGEST_OPEN_TABLE
+) -> Html:
+    """A table; a long one is folded behind its caption."""
+    made = table(caption, columns, rows)
+    if len(rows) <= longest_open:
+        return made
+    return element("details", element("summary", caption), made)
+
+
+def _details(title: str, details: Mapping[str, Any], *, heading: str = "") -> Iterator[Html]:
+    """Single values in one line, lists of records as tables, the rest nested."""
+    single = [f"{_words(key)}: {_as_text(value)}" for key, value in details.items() if _is_single(value)]
+    if single:
+        yield paragraph(*([element("b", heading), ". "] if heading else []), "; ".join(single) + ".")
+    for key, value in details.items():
+        caption = f"{title}, {_words(key)}"
+        if key == "confusion" and details.get("phases"):
+            yield _confusion(caption, details["phases"], value)
+        elif isinstance(value, Mapping) and value:
+            yield join(_details(caption, value, heading=_words(key).capitalize()))
+        elif _is_records(value):
+            columns = list(dict.fromkeys(column for record in value for column in record))
+            rows = [[_as_cell(record.get(column)) for column in columns] for record in value]
+            longest = 0 if key == "undefined" else _LONGEST_OPEN_TABLE
+            yield _foldable(caption, [_words(column) for column in columns], rows, longest_open=longest)
+
+
+def _confusion(caption: str, phases: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
+    rows = [(phase, *row) for phase, row in zip(phases, counts)]
+    return table(
+        f"{caption}: frames of each true phase (rows) by predicted phase (columns)",
+        ("true \\ predicted", *phases),
+        rows,
+    )
+
+
+def _is_single(value: Any) -> bool:
+    return (
+        not isinstance(value, Mapping)
+        and not _is_records(value)
+        and not (_is_list(value) and value and _is_list(value[0]))
+    )
+
+
+def _is_records(value: Any) -> bool:
+    return _is_list(value) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _words(name: str) -> str:
+    return {"interval_95": "95 % interval", "num_videos": "labelled clips"}.get(name, name.replace("_", " "))
+
+
+def _as_cell(value: Any) -> Any:
+    """A value in a table: numbers with three decimals, as in the table of metrics; an interval by its ends."""
+    if isinstance(value, float):
+        return Number(f"{value:.3f}".replace("-", "−"))
+    if _is_list(value) and len(value) == 2 and all(isinstance(item, float) for item in value):
+        return Number(f"{_as_cell(value[0])} to {_as_cell(value[1])}")
+    return value if isinstance(value, int) else _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if _is_list(value):
+        return ", ".join(_as_text(item) for item in value) or "none"
+    return str(value)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    first = [name for name in ("in", "out", "skipped") if name in counts]
+    return ", ".join(f"{counts[name]} {_words(name)}" for name in [*first, *sorted(set(counts) - set(first))])
+
+
+def _left_out(stages: Manifests) -> Iterator[Sequence[str]]:
+    """Each clip once, with the stage that left it out first."""
+    seen = set()
+    for stage in stages:
+        for entry in stage["result"].get("skipped", []):
+            if entry.get("clip") not in seen:
+                seen.add(entry.get("clip"))
+                yield entry.get("clip", ""), stage["result"].get("stage", ""), entry.get("reason", "")
+
+
+def _fixed(section_name: str, options: Mapping[str, Any]) -> Dict[str, Any]:
+    if section_name in _FREE_SECTIONS:
+        return {}
+    return {option: value for option, value in options.items() if (section_name, option) not in _FREE_OPTIONS}
+
+
+def _free(section_name: str, options: Mapping[str, Any]) -> Dict[str, Any]:
+    fixed = _fixed(section_name, options)
+    return {option: value for option, value in options.items() if option not in fixed}
+
+
+def _settings_text(settings: Settings) -> Html:
+    """Sections in the form of luigi.cfg, set in columns."""
+    blocks = [
+        "\n".join([f"[{name}]", *(f"{option} = {_setting(value)}".rstrip() for option, value in options.items())])
+        for name, options in settings.items()
+        if options
+    ]
+    return element("div", *(element("pre", block) for block in blocks), class_="settings")
+
+
+def _setting(value: Any) -> str:
+    return ", ".join(str(item) for item in value) if _is_list(value) else str(value)

@@ -1,0 +1,50 @@
+"""Distances, nearest neighbors and dynamic time warping as slow loops: what the fast code is compared with."""
+
+from __future__ import annotations
+
+import math
+
+
+def distance_between(a, b, distance):
+    if distance == "sqeuclidean":
+        return sum((float(x) - float(y)) ** 2 for x, y in zip(a, b))
+    product = sum(float(x) * float(y) for x, y in zip(a, b))
+    lengths = math.sqrt(sum(float(x) ** 2 for x in a)) * math.sqrt(sum(float(y) ** 2 for y in b))
+    return 1 - product / lengths
+
+
+def distances(query, candidates, distance="sqeuclidean"):
+    return [[distance_between(q, c, distance) for c in candidates] for q in query]
+
+
+def nearest_neighbors(query, candidates, distance="sqeuclidean"):
+    found = []
+    for row in distances(query, candidates, distance):
+        best = 0
+        for index, value in enumerate(row):
+            if value < row[best]:
+                best = index
+        found.append(best)
+    return found
+
+
+def warping_cost(costs):
+    """Cost of the cheapest path through a matrix of distances, cell by cell."""
+    total = [[0.0] * len(costs[0]) for _ in costs]
+    for i, row in enumerate(costs):
+        for j, cost in enumerate(row):
+            before = [total[a][b] for a, b in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if a >= 0 and b >= 0]
+            total[i][j] = cost + (min(before) if before else 0.0)
+    return total[-1][-1]
+
+
+def cheapest_of_all_paths(costs):
+    """Cost of the cheapest path by trying every path; for a handful of frames."""
+
+    def cheapest_from(i, j):
+        if i == len(costs) - 1 and j == len(costs[0]) - 1:
+            return costs[i][j]
+        steps = [(i + 1, j + 1), (i + 1, j), (i, j + 1)]
+        return costs[i][j] + min(cheapest_from(a, b) for a, b in steps if a < len(costs) and b < len(costs[0]))
+
+    return cheapest_from(0, 0)

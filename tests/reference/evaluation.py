@@ -1,0 +1,110 @@
+"""The metrics as slow loops over pairs and frames: what the fast code is compared with."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import numpy as np
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+from sklearn.svm import SVC
+
+from tests.reference.alignment import nearest_neighbors
+
+
+def svm_accuracy(train, test):
+    """(accuracy on the training frames, on the test frames) of scikit-learn's SVC with its defaults."""
+    frames, labels = joined(train)
+    test_frames, test_labels = joined(test)
+    machine = SVC().fit(frames, labels)
+    return machine.score(frames, labels), machine.score(test_frames, test_labels)
+
+
+def joined(clips):
+    return np.concatenate([clip.values for clip in clips]).astype(np.float64), np.concatenate(
+        [clip.labels for clip in clips]
+    )
+
+
+def progression_scores(train, test, num_phases):
+    """R^2 of each key event on the test clips."""
+    frames, test_frames = joined(train)[0], joined(test)[0]
+    scores = []
+    for phase in range(num_phases - 1):
+        targets, test_targets = [], []
+        for clips, into in ((train, targets), (test, test_targets)):
+            for clip in clips:
+                last = max(t for t, label in enumerate(clip.labels) if label == phase)
+                into.extend((t - last) / len(clip) for t in range(len(clip)))
+        fitted = LinearRegression().fit(frames, targets)
+        scores.append(r2_score(test_targets, fitted.predict(test_frames)))
+    return scores
+
+
+def tau_b(order):
+    """Kendall's tau-b between time and `order`, pair of frames by pair of frames; None where it is 0 / 0."""
+    concordant = discordant = untied = pairs = 0
+    for a in range(len(order)):
+        for b in range(a + 1, len(order)):
+            pairs += 1
+            untied += order[a] != order[b]
+            concordant += order[a] < order[b]
+            discordant += order[a] > order[b]
+    return (concordant - discordant) / math.sqrt(pairs * untied) if untied else None
+
+
+def mean_tau(clips, frame_stride, distance="sqeuclidean"):
+    taus = []
+    for i, query in enumerate(clips):
+        for j, other in enumerate(clips):
+            if i != j:
+                found = nearest_neighbors(query.values[::frame_stride], other.values[::frame_stride], distance)
+                taus.append(tau_b(found))
+    return statistics.mean(taus)
+
+
+def phase_agreement(clips):
+    shares = []
+    for i, query in enumerate(clips):
+        for j, other in enumerate(clips):
+            if i != j:
+                right = [t for t in range(len(query)) if query.labels[t] >= 0]
+                seen = [t for t in range(len(other)) if other.labels[t] >= 0]
+                found = nearest_neighbors(query.values[right], other.values[seen])
+                same = [query.labels[t] == other.labels[seen[n]] for t, n in zip(right, found)]
+                shares.append(sum(same) / len(same))
+    return statistics.mean(shares)
+
+
+def boundary_errors(clips, num_phases):
+    """Error of each boundary of each ordered pair, for clips that have all phases once and in order."""
+    errors = []
+    for i, query in enumerate(clips):
+        for j, other in enumerate(clips):
+            for phase in range(num_phases - 1):
+                if i != j:
+                    before, after = boundary(query, phase)
+                    found = nearest_neighbors(query.values[[before, after]], other.values)
+                    put = statistics.mean(float(other.timestamps[t]) for t in found)
+                    truth = statistics.mean(float(other.timestamps[t]) for t in boundary(other, phase))
+                    errors.append(abs(put - truth))
+    return errors
+
+
+def boundary(clip, phase):
+    before = max(t for t, label in enumerate(clip.labels) if label == phase)
+    after = min(t for t, label in enumerate(clip.labels) if label == phase + 1)
+    return before, after
+
+
+def grid(features, cells):
+    """Mean of each cell of each frame, [T, cells cells C]."""
+    num_frames, height, width, channels = features.shape
+    pooled = np.zeros((num_frames, cells, cells, channels))
+    for row in range(cells):
+        for column in range(cells):
+            rows = slice(math.floor(row * height / cells), math.ceil((row + 1) * height / cells))
+            columns = slice(math.floor(column * width / cells), math.ceil((column + 1) * width / cells))
+            pooled[:, row, column] = features[:, rows, columns].astype(np.float64).mean(axis=(1, 2))
+    return pooled.reshape(num_frames, -1)

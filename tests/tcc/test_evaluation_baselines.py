@@ -1,0 +1,174 @@
+"""The baselines, and all metrics together."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tcc.config import EvaluationConfig
+from tcc.errors import MetricUndefined, SettingsError, ShapeError
+from tcc.evaluation import (
+    clock_index,
+    clock_length,
+    evaluate,
+    features_grid,
+    features_grid_pca,
+    features_pool,
+    kendalls_tau,
+    phase_agreement,
+    principal_components,
+    standard_baselines,
+)
+from tests.reference import evaluation as reference
+from tests.tcc.evaluation_clips import PHASES, TRIMS, clip_of, random_clips
+
+CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
+METRICS = [
+    "phase_classification",
+    "few_shot_classification",
+    "phase_progression",
+    "kendalls_tau",
+    "phase_agreement",
+    "boundary_transfer",
+]
+
+
+def feature_clips(*, seed, count, shape=(5, 7, 3)):
+    rng = np.random.default_rng(seed)
+    return [
+        clip_of(clip.name, rng.normal(size=(len(clip), *shape)).astype(np.float16), clip.labels)
+        for clip in random_clips(seed=seed, count=count, num_phases=5)
+    ]
+
+
+def test_clocks_tell_the_frame():
+    (clip,) = random_clips(seed=0, count=1, num_phases=5)
+    np.testing.assert_array_equal(clock_index([clip])[0].values, np.arange(len(clip))[:, None])
+    np.testing.assert_allclose(clock_length([clip])[0].values[:, 0], np.arange(len(clip)) / len(clip))
+    assert clock_length([clip])[0].values.max() < 1
+
+
+def test_a_clock_has_the_best_tau_and_trims_betray_it():
+    """Kendall's tau of frame by length is 1 on any clips; but its phases agree less where clips are trimmed."""
+    clips = random_clips(seed=0, count=8, num_phases=5)
+    clock = clock_length(clips)
+    assert kendalls_tau(clock, frame_stride=2).value > 0.99
+    agreement = phase_agreement(clock, phases=PHASES, **TRIMS)
+    assert agreement.details["trimmed"]["value"] < agreement.value
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 3), (5, 7, 3), (14, 14, 2), (8, 4, 1)])
+def test_grid_is_the_mean_of_each_cell(shape):
+    clips = feature_clips(seed=0, count=2, shape=shape)
+    for clip, pooled in zip(clips, features_grid(clips)):
+        np.testing.assert_allclose(pooled.values, reference.grid(clip.values, 4), rtol=1e-4, atol=1e-5)
+    for clip, pooled in zip(clips, features_pool(clips)):
+        expected = clip.values.astype(np.float64).mean(axis=(1, 2))
+        np.testing.assert_allclose(pooled.values, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_small_map_is_its_own_grid():
+    (clip,) = feature_clips(seed=0, count=1, shape=(2, 3, 4))
+    (pooled,) = features_grid([clip])
+    np.testing.assert_array_equal(pooled.values, clip.values.reshape(len(clip), -1).astype(np.float32))
+
+
+def test_principal_components_are_those_of_the_training_clips():
+    train, test = (feature_clips(seed=seed, count=3) for seed in (0, 1))
+    reduced, reduced_test = features_grid_pca(train, test, components=9)
+    frames = np.concatenate([clip.values for clip in features_grid(train)]).astype(np.float64)
+    _, _, directions = np.linalg.svd(frames - frames.mean(axis=0), full_matrices=False)
+    signs = np.sign(directions[np.arange(9), np.abs(directions[:9]).argmax(axis=1)])
+    for clip, projected in zip(features_grid(test), reduced_test):
+        expected = (clip.values - frames.mean(axis=0)) @ directions[:9].T * signs
+        np.testing.assert_allclose(projected.values, expected, rtol=1e-3, atol=1e-4)
+    spread = np.concatenate([clip.values for clip in reduced]).var(axis=0)
+    assert spread.tolist() == sorted(spread, reverse=True)
+
+
+def test_principal_components_are_no_more_than_there_are():
+    train = [clip_of("a", np.random.default_rng(0).normal(size=(4, 9)), [0] * 4)]
+    assert principal_components(train, train, components=64)[0][0].values.shape == (4, 3)
+    wide = random_clips(seed=0, count=2, num_phases=2, size=5)
+    assert principal_components(wide, wide, components=64)[1][0].values.shape[1] == 5
+
+
+def test_principal_components_leave_broken_frames_aside():
+    clean = random_clips(seed=0, count=3, num_phases=2)
+    values = clean[0].values.copy()
+    values[5] = np.nan
+    broken = [clip_of("broken", values, clean[0].labels), *clean[1:]]
+    train, _ = principal_components(broken, broken, components=2)
+    assert np.isnan(train[0].values).any(axis=1).tolist() == [t == 5 for t in range(len(clean[0]))]
+    with pytest.raises(MetricUndefined, match="principal components: 0 finite training frames; at least 2 are needed"):
+        principal_components([], clean, components=2)
+
+
+def test_baselines_refuse_what_they_cannot_use():
+    clips = random_clips(seed=0, count=2, num_phases=5)
+    with pytest.raises(ShapeError, match=r"clip clip0: expected \[T, h, w, C\], got shape \[\d+, 8\]"):
+        features_pool(clips)
+    with pytest.raises(SettingsError, match="cells: must be at least 1, got 0"):
+        features_grid(feature_clips(seed=0, count=1), cells=0)
+    with pytest.raises(SettingsError, match="components: must be at least 1, got 0"):
+        principal_components(clips, clips, components=0)
+
+
+def test_evaluate_returns_six_files_with_all_baselines():
+    train, test = (random_clips(seed=seed, count=4, num_phases=5) for seed in (0, 1))
+    features = tuple(feature_clips(seed=seed, count=4) for seed in (0, 1))
+    baselines = standard_baselines(train, test, features=features, components=3)
+    assert list(baselines) == ["clock_index", "clock_length", "features_pool", "features_grid", "features_grid_pca"]
+    told = []
+    results = evaluate(
+        train,
+        test,
+        phases=PHASES,
+        split="test",
+        config=CONFIG,
+        baselines=baselines,
+        progress=lambda fraction, status: told.append((fraction, status)),
+    )
+    assert list(results) == METRICS
+    for name, result in results.items():
+        assert list(result) == ["metric", "protocol", "split", "value", "count", "undefined", "details", "baselines"]
+        assert (result["metric"], result["split"]) == (name, "test")
+        assert result["protocol"] in ("tcc-svm v1", "cross-clip v1")
+        assert result["value"] is not None
+        assert list(result["baselines"]) == list(baselines)
+        assert all(isinstance(entry["value"], float) for entry in result["baselines"].values())
+    again = evaluate(train, test, phases=PHASES, split="test", config=CONFIG, baselines=baselines)
+    assert json.dumps(again, allow_nan=False) == json.dumps(results, allow_nan=False)
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert told[-1] == (1.0, "evaluated")
+    assert any(status == "few_shot_classification, clock_index" for _, status in told)
+
+
+def test_evaluate_goes_on_where_one_metric_has_no_value():
+    train = random_clips(seed=0, count=4, num_phases=5)
+    results = evaluate(train, train[:1], phases=PHASES, split="val", config=CONFIG)
+    assert results["kendalls_tau"]["value"] is None
+    assert results["kendalls_tau"]["undefined"] == [
+        {"what": "all", "reason": "kendalls_tau: no ordered pair of clips (of 1 clips) is left"}
+    ]
+    assert results["kendalls_tau"]["baselines"] == {}
+    assert results["phase_classification"]["value"] > 0.5
+
+
+def test_evaluate_measures_clocks_by_difference_also_with_cosine():
+    clips = random_clips(seed=0, count=4, num_phases=5)
+    config = EvaluationConfig(few_shot_videos=(1,), few_shot_episodes=1, distance="cosine")
+    baselines = standard_baselines(clips, clips, components=2)
+    results = evaluate(clips, clips, phases=PHASES, split="val", config=config, baselines=baselines)
+    assert results["kendalls_tau"]["details"]["distance"] == "cosine"
+    assert results["kendalls_tau"]["baselines"]["clock_length"]["value"] > 0.99
+
+
+def test_evaluation_imports_no_tensorflow():
+    code = "import sys, tcc.evaluation, tcc.alignment; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

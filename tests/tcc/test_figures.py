@@ -1,0 +1,111 @@
+"""Charts: the same bytes each time, well-formed, whole whatever is missing from their input."""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree
+
+import numpy as np
+import pytest
+
+from tcc import figures
+from tcc.errors import ShapeError
+from tests.tcc.report_samples import make_history, make_selection
+
+
+def text_of(svg: str) -> str:
+    """All text in an SVG, which has to be well-formed."""
+    return " ".join("".join(xml.etree.ElementTree.fromstring(svg).itertext()).split())
+
+
+def matrix(**changes) -> str:
+    seconds = np.arange(12) / 10
+    arguments = {
+        "distances": np.square(seconds[:, None] - seconds[None, :8]),
+        "query_seconds": seconds,
+        "candidate_seconds": seconds[:8],
+        "path": (np.arange(12), np.minimum(np.arange(12), 7)),
+        "nearest": np.minimum(np.arange(12), 7),
+        "query_name": "a",
+        "candidate_name": "b",
+    }
+    return figures.similarity_matrix(**{**arguments, **changes})
+
+
+CHARTS = {
+    "training_curve": lambda: figures.training_curve(make_history(), chosen_step=200),
+    "checkpoint_scores": lambda: figures.checkpoint_scores(make_selection()["scores"], chosen_step=200, label="tau"),
+    "similarity_matrix": matrix,
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_has_the_same_bytes_each_time_and_no_date(name):
+    first, second = CHARTS[name](), CHARTS[name]()
+    assert first == second
+    assert first.startswith("<svg")
+    assert "metadata" not in first
+
+
+def test_pyplot_is_not_imported():
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_training_curve_names_axes_terms_and_the_chosen_step():
+    text = text_of(figures.training_curve(make_history(), chosen_step=200))
+    for part in ("training step", "loss", "method", "chosen: 200"):
+        assert part in text
+    assert "learning" not in text
+
+
+def test_training_curve_draws_nothing_for_an_empty_history():
+    assert "training step" in text_of(figures.training_curve([]))
+
+
+def test_training_curve_leaves_out_what_is_not_finite():
+    history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": float("nan")}, {"step": 3, "loss": None}]
+    assert "nan" not in figures.training_curve(history).lower()
+
+
+def test_training_curve_thins_out_a_long_history():
+    history = [{"step": step, "loss": float(step % 7)} for step in range(1, 20_001)]
+    assert len(figures.training_curve(history)) < 200_000
+
+
+def test_loss_terms_put_the_loss_first_and_leave_out_rates():
+    history = [{"step": 1, "method": 1.0, "loss": 2.0, "learning_rate": 0.1, "clips_per_second": 3.0}]
+    history.append({"step": 2, "loss": 1.0, "validation_loss": 2.0, "validation_method": 1.0, "gradient_norm": 1.0})
+    assert figures.loss_terms(history) == ["loss", "validation_loss", "method"]
+
+
+def test_similarity_matrix_names_both_clips_as_they_are():
+    text = text_of(matrix(query_name="$x_1$ <b>.mp4", candidate_name="c" * 60))
+    assert "A: $x_1$ <b>.mp4, time (s)" in text
+    assert "c" * 27 + "…" in text
+
+
+def test_similarity_matrix_of_identical_frames():
+    assert "time warping path" in text_of(matrix(distances=np.zeros((12, 8))))
+
+
+def test_similarity_matrix_refuses_what_is_no_matrix():
+    with pytest.raises(ShapeError, match=r"distances: expected \[Tq, Tc\], got shape \[3\]"):
+        matrix(distances=np.zeros(3))
+
+
+def test_phase_colors_are_different_and_never_run_out():
+    assert len({figures.phase_color(label) for label in range(8)}) == 8
+    assert figures.phase_color(8) == figures.phase_color(0)
+    assert figures.phase_color(-1) == figures.UNLABELLED_COLOR
+
+
+def test_text_image_stays_inside_its_box():
+    image = figures.text_image("a line of text that is far too long for this box", width=120, height=20)
+    assert image.shape == (20, 120, 3)
+    assert image.dtype == np.uint8
+    assert image.min() < 100
+    assert (image[:, -4:] == 255).all()
+
+
+def test_text_image_of_nothing_is_white():
+    assert (figures.text_image("", width=30, height=20) == 255).all()

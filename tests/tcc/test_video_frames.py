@@ -1,0 +1,283 @@
+"""Folders of videos to files of frames to shards: resumption, failures that cost one clip, exact copies."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tcc.config import FramesConfig
+from tcc.errors import LabelError, ShardError
+from tcc.video import (
+    ClipInfo,
+    DecodeJob,
+    Segment,
+    decode_clip,
+    decode_jpegs,
+    hash_file,
+    list_videos,
+    probe_clip,
+    read_records,
+    write_frames,
+    write_records,
+    write_shard,
+)
+from tcc.video import frames as frames_module
+from tcc.video.merge import FramesFile, check_frames_file
+from tcc.video.readers import OpenCVReader
+from tests.tcc.video_samples import number_of, times_at, write_video
+from tests.tcc.video_workers import decode_badly
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = FramesConfig(fps=10.0, image_pixels=64, jpeg_quality=90)
+
+
+def clips_of(folder):
+    return [
+        dataclasses.replace(probe_clip(folder / name), name=name, sha256=hash_file(folder / name))
+        for name in list_videos(folder)
+    ]
+
+
+def make(folder, names, seconds=1.0):
+    for name in names:
+        write_video(folder / name, times_at(30, int(30 * seconds)))
+    return clips_of(folder)
+
+
+def write(clips, source, directory, **more):
+    options = {"min_frames": 2, "workers": 2, "timeout_seconds": 60.0, **more}
+    return write_frames(clips, source, directory, CONFIG, **options)
+
+
+def test_every_clip_becomes_one_file_of_frames(tmp_path):
+    names = ["a b/'c'.mp4", "a_b/_c_.mp4", "über\nalles.mp4"]
+    clips = make(tmp_path / "in", names)
+    reports = []
+    result = write(clips, tmp_path / "in", tmp_path / "out", progress=lambda f, s: reports.append((f, s)))
+    assert (result.counts, result.skipped) == ({"in": 3, "out": 3, "skipped": 0}, [])
+    assert [row["clip"] for row in result.clips] == names
+    for row, clip in zip(result.clips, clips):
+        (record,) = read_records(tmp_path / "out" / row["file"])
+        assert (record.name, record.sha256, record.decoder, record.source_fps) == (
+            clip.name,
+            clip.sha256,
+            "opencv",
+            30.0,
+        )
+        assert (row["num_frames"], row["last_seconds"], row["sha256"]) == (10, 0.9, clip.sha256)
+        assert row["bytes"] == (tmp_path / "out" / row["file"]).stat().st_size
+        images = decode_jpegs(record.frames)
+        assert images.shape == (10, 64, 64, 3)
+        assert [number_of(image) for image in images] == list(range(0, 30, 3))
+        red, _, blue = images[0][5, -5].astype(int)
+        assert red > blue + 100
+    assert reports[0] == (0.0, "0 of 3 clips decoded") and reports[-1] == (1.0, "3 of 3 clips decoded")
+
+
+def test_a_clip_that_cannot_be_used_is_skipped_with_its_reason(tmp_path):
+    make(tmp_path / "in", ["a.mp4"])
+    write_video(tmp_path / "in/short.mp4", times_at(30, 3))
+    (tmp_path / "in/text.mp4").write_text("text")
+    clips = clips_of(tmp_path / "in")
+    lying = dataclasses.replace(clips[-1], name="text.mp4", problem="")
+    result = write([*clips, dataclasses.replace(lying, name="gone.mp4")], tmp_path / "in", tmp_path / "out")
+    assert result.counts == {"in": 4, "out": 1, "skipped": 3}
+    assert result.skipped == [
+        {"clip": "short.mp4", "reason": "too short: 1 frames at 10 fps, needs 2"},
+        {"clip": "text.mp4", "reason": "cannot be read as a video (Invalid data found when processing input)"},
+        {"clip": "gone.mp4", "reason": "cannot be read as a video (No such file or directory)"},
+    ]
+    assert write([], tmp_path / "in", tmp_path / "none").counts == {"in": 0, "out": 0, "skipped": 0}
+
+
+def test_a_crash_and_a_hang_cost_their_clip_and_are_not_tried_again(tmp_path):
+    clips = make(tmp_path / "in", ["a.mp4", "crash.mp4", "hang.mp4", "z.mp4"])
+    result = write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly, timeout_seconds=3.0)
+    assert [row["clip"] for row in result.clips] == ["a.mp4", "z.mp4"]
+    assert result.skipped == [
+        {"clip": "crash.mp4", "reason": "decoder_crashed: signal SIGSEGV"},
+        {"clip": "hang.mp4", "reason": "decoder_hung: no progress for 3 s"},
+    ]
+    assert write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly) == result
+    attempts = {path.name.split(".")[0]: path.read_text() for path in (tmp_path / "in").glob("*.attempts")}
+    assert attempts == {"a": "x", "crash": "x", "hang": "x", "z": "x"}
+
+
+def test_a_resumed_run_keeps_what_is_whole_and_redoes_what_is_not(tmp_path):
+    clips = make(tmp_path / "in", ["a.mp4", "b.mp4", "c.mp4", "d.mp4"])
+    result = write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly)
+    files = {row["clip"]: tmp_path / "out" / row["file"] for row in result.clips}
+    content = {name: path.read_bytes() for name, path in files.items()}
+    files["a.mp4"].unlink()
+    damaged = bytearray(content["b.mp4"])
+    damaged[500] ^= 1
+    files["b.mp4"].write_bytes(bytes(damaged))
+    (files["c.mp4"].parent / "left.tfrecord.123.part").write_bytes(b"half")
+    replaced = dataclasses.replace(clips[3], sha256="0" * 64)
+    again = write([*clips[:3], replaced], tmp_path / "in", tmp_path / "out", decode=decode_badly)
+    attempts = {path.name[0]: path.read_text() for path in (tmp_path / "in").glob("*.attempts")}
+    assert attempts == {"a": "xx", "b": "xx", "c": "x", "d": "xx"}
+    assert again.clips[:3] == result.clips[:3] and again.clips[3]["sha256"] == "0" * 64
+    assert [files[name].read_bytes() == content[name] for name in ("a.mp4", "b.mp4", "c.mp4")] == [True] * 3
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_a_failure_of_an_older_version_of_the_clip_is_forgotten(tmp_path):
+    (clip,) = make(tmp_path / "in", ["crash.mp4"])
+    write([clip], tmp_path / "in", tmp_path / "out", decode=decode_badly)
+    replaced = dataclasses.replace(clip, sha256="0" * 64)
+    assert write([replaced], tmp_path / "in", tmp_path / "out").counts["out"] == 1
+
+
+def test_a_run_killed_anywhere_ends_with_the_same_files(tmp_path):
+    clips = make(tmp_path / "in", [f"{i}.mp4" for i in range(6)], seconds=4)
+    expected = write(clips, tmp_path / "in", tmp_path / "undisturbed")
+    code = (
+        "import sys; from tests.tcc.test_video_frames import clips_of, write; from pathlib import Path; "
+        f"write(clips_of(Path({str(tmp_path / 'in')!r})), {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    end = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("clips/*.tfrecord")) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list((tmp_path / "out").glob("clips/*.tfrecord"))
+    assert write(clips, tmp_path / "in", tmp_path / "out") == expected
+    for row in expected.clips:
+        assert (tmp_path / "out" / row["file"]).read_bytes() == (tmp_path / "undisturbed" / row["file"]).read_bytes()
+
+
+def test_a_full_disk_stops_the_stage_and_blames_no_clip(tmp_path):
+    clips = make(tmp_path / "in", ["full.mp4"])
+    with pytest.raises(OSError, match="No space left on device"):
+        write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly)
+    assert not list((tmp_path / "out").rglob("*.json"))
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (clip,) = make(tmp_path / "in", ["a.mp4"])
+    job = DecodeJob(clip, str(tmp_path / "in/a.mp4"), str(tmp_path / "a.tfrecord"), CONFIG, 2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+        with pytest.raises(OSError, match="File too large"):
+            decode_clip(job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_decoder_whose_times_are_wrong_is_replaced(tmp_path, monkeypatch):
+    (clip,) = make(tmp_path / "in", ["a.mp4"])
+    times = OpenCVReader.times
+    monkeypatch.setattr(OpenCVReader, "times", lambda self: (seconds * 1.1 for seconds in times(self)))
+    decode_clip(DecodeJob(clip, str(tmp_path / "in/a.mp4"), str(tmp_path / "a"), CONFIG, 2))
+    (record,) = read_records(tmp_path / "a")
+    assert (record.decoder, len(record)) == ("pyav", 10)
+
+
+def test_a_frame_needed_again_is_encoded_once(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4", times_at(5, 4))
+    calls = []
+    encode = frames_module.encode_jpeg
+    monkeypatch.setattr(frames_module, "encode_jpeg", lambda *a: calls.append(1) or encode(*a))
+    decode_clip(DecodeJob(ClipInfo(name="a.mp4"), str(tmp_path / "a.mp4"), str(tmp_path / "a"), CONFIG, 2))
+    (record,) = read_records(tmp_path / "a")
+    assert (len(record), len(calls)) == (8, 4)
+    assert record.frames[0] == record.frames[1]
+
+
+def shard_inputs(tmp_path, names=("b.mp4", "a.mp4")):
+    clips = make(tmp_path / "in", names)
+    result = write(clips, tmp_path / "in", tmp_path / "out")
+    return {row["clip"]: tmp_path / "out" / row["file"] for row in result.clips}
+
+
+def test_a_shard_is_an_exact_copy_with_labels(tmp_path, monkeypatch):
+    files = shard_inputs(tmp_path)
+    monkeypatch.setattr("tcc.video.tfrecord.BLOCK_BYTES", 1000)
+    segments = {"a.mp4": [Segment(0.2, 0.5, "reach"), Segment(0.5, 0.9, "pour")]}
+    reports = []
+    index = write_shard(
+        tmp_path / "s.tfrecord",
+        files,
+        segments=segments,
+        phases=["reach", "pour"],
+        label=3,
+        progress=lambda f, s: reports.append((f, s)),
+    )
+    a, b = read_records(tmp_path / "s.tfrecord", expected=2)
+    assert a.frame_labels.tolist() == [-1, -1, 0, 0, 0, 1, 1, 1, 1, -1]
+    assert b.frame_labels.tolist() == [-1] * 10
+    for record in (a, b):
+        (source,) = read_records(files[record.name])
+        assert record.frames == source.frames and record.label == 3
+        np.testing.assert_array_equal(record.timestamps, source.timestamps)
+        assert (record.sha256, record.decoder, record.source_fps) == (source.sha256, "opencv", 30.0)
+    assert [(row["clip"], row["num_frames"], row["labelled_frames"]) for row in index] == [
+        ("a.mp4", 10, 7),
+        ("b.mp4", 10, 0),
+    ]
+    assert write_records(tmp_path / "same.tfrecord", [a, b]) == index
+    assert (tmp_path / "same.tfrecord").read_bytes() == (tmp_path / "s.tfrecord").read_bytes()
+    assert reports == [(0.0, "0 of 2 clips written"), (0.5, "1 of 2 clips written"), (1.0, "2 clips written")]
+
+
+def test_a_shard_may_be_empty(tmp_path):
+    assert write_shard(tmp_path / "s", {}, segments={}, phases=[]) == []
+    assert list(read_records(tmp_path / "s", expected=0)) == []
+
+
+def test_damaged_and_foreign_files_of_frames_are_refused(tmp_path):
+    files = shard_inputs(tmp_path, ["a.mp4"])
+    path, whole = files["a.mp4"], files["a.mp4"].read_bytes()
+
+    def refused(content, message, name="a.mp4", error=ShardError, phases=("x",)):
+        path.write_bytes(content)
+        with pytest.raises(error, match=message):
+            write_shard(tmp_path / "s", {name: path}, segments={name: [Segment(0, 1, "x")]}, phases=phases)
+        assert not (tmp_path / "s").exists()
+
+    refused(b"", "record 0 is missing")
+    refused(whole[:-5], "record 0 is cut off")
+    refused(whole[:15], r"is not one clip's frames \(the record ends too early\)")
+    refused(whole[:12] + b"\x12" + whole[13:], r"is not one clip's frames \(field 2 where 1 belongs\)")
+    refused(whole[:12] + b"\x08" + whole[13:], r"is not one clip's frames \(unexpected wire type 0\)")
+    refused(whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:], "record 0 has a wrong checksum of its content")
+    refused(whole, r"holds clip 'a.mp4', not 'b.mp4'; run the stage that decodes it again", name="b.mp4")
+    refused(whole, "clip 'a.mp4': phase 'x' is not among the phases", error=LabelError, phases=())
+    (record,) = read_records(path)
+    write_records(path, [record])
+    refused(path.read_bytes(), r"is not one clip's frames \(it holds other lists\)")
+
+
+def test_what_a_file_of_frames_says_is_read_without_its_frames(tmp_path):
+    files = shard_inputs(tmp_path, ["a.mp4"])
+    with FramesFile(files["a.mp4"]) as frames:
+        assert (frames.record.name, len(frames.record.timestamps)) == ("a.mp4", 10)
+    assert check_frames_file(files["a.mp4"]).name == "a.mp4"
+
+
+def test_nothing_here_imports_tensorflow():
+    code = (
+        "import sys, tcc.video\n"
+        "assert 'cv2' not in sys.modules and 'av' not in sys.modules, 'importing tcc.video must be cheap'\n"
+        "for name in tcc.video.__all__: getattr(tcc.video, name)\n"
+        "assert 'tensorflow' not in sys.modules\n"
+        "try: tcc.video.absent\n"
+        "except AttributeError as error: assert 'absent' in str(error)\n"
+        "else: raise SystemExit('absent')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -1,0 +1,69 @@
+"""What the tests of isolation let the worker processes do; importable by them, so not inside a test module.
+
+Decoders are imported where they are used: most of these workers need none, and start faster without.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from tcc.video import heartbeat
+
+
+class Unpicklable(Exception):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first)
+
+
+def act(item: Any) -> Any:
+    """Do what the item says."""
+    kind, value = item
+    if kind == "square":
+        return value * value
+    if kind == "signal":
+        os.kill(os.getpid(), value)
+    if kind == "signal_once" and not Path(value).exists():
+        Path(value).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "exit":
+        os._exit(value)
+    if kind == "sleep":
+        time.sleep(value)
+    if kind == "beat":
+        for _ in range(10):
+            time.sleep(value / 10)
+            heartbeat()
+    if kind == "raise":
+        raise ValueError(value)
+    if kind == "unpicklable":
+        raise Unpicklable("odd", "error")
+    if kind == "pid_then_sleep":
+        Path(value, str(os.getpid())).touch()
+        time.sleep(60)
+    return kind
+
+
+def decode_badly(job: Any) -> None:
+    """Crash, hang or fail for clips that are named so; each attempt leaves a mark beside the video."""
+    with open(f"{job.source}.attempts", "a") as marks:
+        marks.write("x")
+    if "crash" in job.clip.name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "hang" in job.clip.name:
+        time.sleep(60)
+    if "full" in job.clip.name:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    importlib.import_module("tcc.video.frames").decode_clip(job)
+
+
+def probe_badly(path: str) -> Any:
+    """Crash for files that are named so."""
+    if "crash" in path:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return importlib.import_module("tcc.video.probe").probe_clip(path)
