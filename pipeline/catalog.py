@@ -115,7 +115,7 @@ def _folder(settings: Settings) -> Catalog:
         )
     folder = Path(settings.videos.path)
     names = list_videos(folder)
-    labels = read_labels(Path(settings.videos.labels)) if settings.videos.labels else None
+    labels = read_labels(Path(settings.videos.labels), drop_empty=True) if settings.videos.labels else None
     if labels is not None:
         labels = labels.check_against(names)
     hashes = _hashes(settings, folder, names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import catalog, read_clip_labels, video_folder
@@ -13,6 +13,7 @@ from pipeline.provenance import write_json
 from pipeline.videos import VideosTask
 from tcc.config import Settings
 from tcc.errors import VideoError
+from tcc.video.labels import Labels
 
 CLIPS = "clips.json"
 
@@ -59,7 +60,7 @@ class ClipsTask(StageTask):
             {
                 **info.as_dict(),
                 "name": clip.name,
-                "sha256": hash_file(folder / clip.name),
+                "sha256": clip.identity if job.settings.videos.source == "folder" else hash_file(folder / clip.name),
                 "split": clip.split,
                 "segments": len(labels.segments.get(clip.name, [])) if labels else 0,
             }
@@ -69,13 +70,22 @@ class ClipsTask(StageTask):
         _refuse_if_too_many(bad, len(rows), job.settings.clips.max_bad_fraction)
         write_json(job.directory / CLIPS, rows)
         counts = {"in": len(rows), "out": len(rows) - len(bad), "skipped": len(bad)}
-        return Made(counts=counts, skipped=bad)
+        return Made(counts=counts, skipped=bad, details={"warnings": _warnings(labels)})
 
 
 def read_clips(directory: Path) -> List[Dict[str, Any]]:
     """The rows that ClipsTask wrote."""
     with open(directory / CLIPS, encoding="utf-8") as file:
         return list(json.load(file))
+
+
+def _warnings(labels: Optional[Labels]) -> List[str]:
+    """What of the labels was left out, for the manifest and the report."""
+    dropped = labels.dropped if labels is not None else ()
+    return [
+        f"{clip}: {one.phase!r} on line {one.line} of the labels ends where it starts ({one.start_seconds:g} s), left out"
+        for clip, one in dropped
+    ]
 
 
 def _refuse_if_too_many(bad: List[Dict[str, str]], total: int, allowed: float) -> None:

@@ -14,8 +14,8 @@ import os
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import luigi
-import luigi.configuration
 import luigi.cmdline_parser
+import luigi.configuration
 import luigi.task_register
 from luigi.parameter import ParameterVisibility
 
@@ -24,9 +24,10 @@ from tcc.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "TCC_"
 _LUIGI_SECTIONS = (
-    "DEFAULT core cors email batch_notifier execution_summary logging loggers handlers formatters resources retcode "
-    "scheduler sendgrid smtp task_history worker metrics datadog prometheus"
-).split()
+    *("DEFAULT", "core", "cors", "email", "batch_notifier", "execution_summary", "logging", "loggers", "handlers"),
+    *("formatters", "resources", "retcode", "scheduler", "sendgrid", "smtp", "task_history", "worker", "metrics"),
+    *("datadog", "prometheus"),
+)
 _LUIGI_EXTRA_OPTIONS = {"core": ("autoload_range", "default_scheduler_host", "default_scheduler_port", "email_sender")}
 _FREE_SECTIONS = {"DEFAULT", "resources", "logging", "loggers", "handlers", "formatters"}
 

@@ -80,7 +80,7 @@ An unknown section or option is refused, with a suggestion. Lists are separated 
 def describe(dataclass: Any) -> Dict[str, str]:
     """Option -> the comment behind it in the source."""
     source = inspect.getsource(dataclass)
-    return {name: text for name, text in re.findall(r"^    (\w+): [^\n#]*?  # (.*)$", source, re.M)}
+    return dict(re.findall(r"^    (\w+): [^\n#]*?  # (.*)$", source, re.M))
 
 
 def show(value: Any) -> str:

@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from tcc.shapes import check_rank
 
@@ -86,9 +87,7 @@ def training_curve(history: Sequence[Mapping[str, Any]], *, chosen_step: Optiona
         dashes = itertools.cycle(_DASHES)
         for name in loss_terms(history):
             _draw_term(axes, *_points(history, name), name, next(dashes))
-        drawn = np.concatenate([line.get_ydata() for line in axes.lines] or [np.zeros(0)])
-        if len(drawn) and np.nanmin(drawn) > 0 and np.nanmax(drawn) > 30 * np.nanmin(drawn):
-            axes.set_yscale("log")
+        _scale_losses(axes, history)
         axes.set_xlabel("training step")
         axes.set_ylabel("loss")
         _mark_step(axes, chosen_step)
@@ -207,6 +206,16 @@ def _draw_term(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, das
         axes.plot(steps, values, color=BLUE, linewidth=0.6, alpha=0.35)
     style: Dict[str, Any] = {"color": BLUE if main else FAINT, "linewidth": 1.8 if main else 1.2}
     axes.plot(steps, _running_median(values), dashes, label=label, **style)
+
+
+def _scale_losses(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
+    """Logarithmic where the loss itself needs it; a term that is much smaller may then leave the picture."""
+    _, losses = _points(history, "loss")
+    if not len(losses) or losses.min() <= 0 or losses.max() < 30 * losses.min():
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], losses.min() / 10))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Distances between the frames of two sequences, as matrix products."""
+"""Distances between the frames of two sequences."""
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from tcc.errors import MetricUndefined, SettingsError, ShapeError
 from tcc.shapes import check_rank, check_same_axis
@@ -23,19 +24,10 @@ def pairwise_distances(query: np.ndarray, candidates: np.ndarray, *, distance: s
     Raises: ShapeError for other ranks, no frames or different D; MetricUndefined for frames that are not finite, or of
       length zero with `cosine`; SettingsError for another distance.
     """
-    query, candidates = comparable(query, candidates, distance=distance)
-    if distance == "cosine":
-        return np.clip(1 - query @ candidates.T, 0, 2)
-    # A shift of both changes no difference and keeps the expansion below from cancelling far from the origin.
-    shift = candidates.mean(axis=0)
-    return expanded_squares(query - shift, candidates - shift)
-
-
-def comparable(query: np.ndarray, candidates: np.ndarray, *, distance: str) -> Tuple[np.ndarray, np.ndarray]:
-    """Both in float64 and checked; with `cosine` scaled to length 1. Raises as `pairwise_distances`."""
     checked = check_embeddings("query", query, distance), check_embeddings("candidates", candidates, distance)
     check_same_axis("query", query, "candidates", candidates, axis=1, what="embedding size D")
-    return checked
+    # Not by matrix product: of one pair of sequences that saves little, and this is exact near zero and for equal frames.
+    return cdist(*checked, metric=distance)
 
 
 def check_distance(distance: str) -> None:
@@ -44,9 +36,9 @@ def check_distance(distance: str) -> None:
         raise SettingsError(f"distance: must be one of {', '.join(DISTANCES)}; got {distance!r}")
 
 
-def expanded_squares(query: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+def expanded_squares(query: np.ndarray, candidates: np.ndarray, *, out: Optional[np.ndarray] = None) -> np.ndarray:
     """Squared distances [Tq, Tc] as |q|^2 + |c|^2 - 2 q.c, at least 0; for float64 arrays near the origin."""
-    squares = query @ candidates.T
+    squares = np.matmul(query, candidates.T, out=out)
     squares *= -2
     squares += np.einsum("td,td->t", query, query)[:, None]
     squares += np.einsum("td,td->t", candidates, candidates)
@@ -54,7 +46,7 @@ def expanded_squares(query: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 
 def check_embeddings(name: str, array: np.ndarray, distance: str) -> np.ndarray:
-    """`array` [T, D] in float64, with `cosine` scaled to length 1. Raises as `pairwise_distances`."""
+    """`array` [T, D] in float64. Raises as `pairwise_distances`."""
     check_distance(distance)
     check_rank(name, array, 2, axes="T D")
     if not len(array):
@@ -65,12 +57,10 @@ def check_embeddings(name: str, array: np.ndarray, distance: str) -> np.ndarray:
         raise MetricUndefined(
             f"{name}: {np.count_nonzero(~finite)} of {len(array)} frames are not finite; leave them out"
         )
-    if distance != "cosine":
-        return array
     empty = ~array.any(axis=1)
-    if empty.any():
+    if distance == "cosine" and empty.any():
         raise MetricUndefined(
             f"{name}: {np.count_nonzero(empty)} of {len(array)} frames have length zero, which has no cosine distance; "
             "use sqeuclidean"
         )
-    return array / np.linalg.norm(array, axis=1, keepdims=True)
+    return array

@@ -6,7 +6,7 @@ from typing import Sequence
 
 import numpy as np
 
-from tcc.alignment.distance import check_embeddings, comparable
+from tcc.alignment.distance import check_embeddings, pairwise_distances
 
 # Squared distances by matrix product carry rounding errors of some 1e-15 of the largest squared length; two candidates
 # closer together than this share of it are equally near.
@@ -24,8 +24,9 @@ def nearest_neighbors(query: np.ndarray, candidates: np.ndarray, *, distance: st
     Returns: int64 [Tq], indices into candidates.
     Raises: as `pairwise_distances`.
     """
-    comparable(query, candidates, distance=distance)
-    return NearestInEach([candidates], distance=distance).neighbors(query)[0]
+    rows = max(1, _BLOCK_ELEMENTS // max(1, len(candidates)))
+    blocks = [query[start : start + rows] for start in range(0, max(1, len(query)), rows)]
+    return np.concatenate([pairwise_distances(block, candidates, distance=distance).argmin(axis=1) for block in blocks])
 
 
 class NearestInEach:
@@ -38,7 +39,7 @@ class NearestInEach:
 
     def __init__(self, sequences: Sequence[np.ndarray], *, distance: str = "sqeuclidean") -> None:
         self._distance = distance
-        frames = [check_embeddings(f"sequence {n}", array, distance) for n, array in enumerate(sequences)]
+        frames = [_prepare(f"sequence {n}", array, distance) for n, array in enumerate(sequences)]
         # A shift changes no distance and keeps small ones from drowning in rounding far from the origin.
         self._shift = np.concatenate(frames).mean(axis=0)
         self._longest = max(len(array) for array in frames)
@@ -52,8 +53,7 @@ class NearestInEach:
 
     def neighbors(self, query: np.ndarray) -> np.ndarray:
         """For each frame of `query` [Tq, D] the first of the nearest frames in each sequence; int64 [N, Tq]."""
-        # Between vectors of length 1 the squared distance is 2 - 2 cos: one order for both distances.
-        query = check_embeddings("query", query, self._distance) - self._shift
+        query = _prepare("query", query, self._distance) - self._shift
         tolerance = TIE_TOLERANCE * max(self._largest, np.einsum("td,td->t", query, query).max())
         columns = self._columns.reshape(len(self._columns), -1)
         rows = max(1, _BLOCK_ELEMENTS // columns.shape[1])
@@ -67,3 +67,9 @@ class NearestInEach:
             nearest += tolerance
             found[:, block] = (distances <= nearest).argmax(axis=2).T
         return found
+
+
+def _prepare(name: str, array: np.ndarray, distance: str) -> np.ndarray:
+    array = check_embeddings(name, array, distance)
+    # Between vectors of length 1 the squared distance is 2 - 2 cos: one order for both distances.
+    return array / np.linalg.norm(array, axis=1, keepdims=True) if distance == "cosine" else array

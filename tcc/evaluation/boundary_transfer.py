@@ -9,6 +9,7 @@ import numpy as np
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.evaluation.clips import NO_LABEL, check_clips, key_event_name, phase_boundary, phase_runs, usable_across
 from tcc.evaluation.result import CROSS_CLIP, MetricResult, left_out, nothing_left
+from tcc.evaluation.threads import one_blas_thread
 from tcc.evaluation.trimming import trim_clips
 from tcc.sequences import ClipSequence
 
@@ -99,13 +100,14 @@ def _transfer(clips: Sequence[ClipSequence], phases: Sequence[str], distance: st
     if len(usable) < 2:
         return _Transfers(errors, undefined)
     search = NearestInEach([clip.values for clip in usable], distance=distance)
-    for i, clip in enumerate(usable):
-        events = [k for k, boundary in enumerate(boundaries[i]) if boundary]
-        if events:
-            frames = np.array([boundaries[i][k] for k in events])
-            neighbors = search.neighbors(clip.values[frames.ravel()]).reshape(len(usable), len(events), 2)
-            errors[i][:, events] = _errors(usable, boundaries, neighbors, events)
-        errors[i, i] = np.nan
+    with one_blas_thread():
+        for i, clip in enumerate(usable):
+            events = [k for k, boundary in enumerate(boundaries[i]) if boundary]
+            if events:
+                frames = np.array([boundaries[i][k] for k in events])
+                neighbors = search.neighbors(clip.values[frames.ravel()]).reshape(len(usable), len(events), 2)
+                errors[i][:, events] = _errors(usable, boundaries, neighbors, events)
+            errors[i, i] = np.nan
     return _Transfers(errors, undefined)
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from scipy import stats
-from threadpoolctl import threadpool_limits
 
-from tcc.errors import MetricUndefined, SettingsError
+from tcc.errors import SettingsError
 from tcc.evaluation.clips import usable_labelled, usable_splits
 from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
-from tcc.evaluation.support_vectors import PhaseClassifier, Scores
+from tcc.evaluation.support_vectors import PhaseClassifier, Scores, Subset
 from tcc.progress import Progress, silent
 from tcc.sequences import ClipSequence
 
 METRIC = "few_shot_classification"
-
-Episode = Tuple[int, ...]
 
 
 def few_shot_classification(
@@ -62,7 +58,9 @@ def few_shot_classification(
         for k in sorted(set(num_videos))
         if k <= len(usable_train)
     }
-    scores = _score_all(PhaseClassifier(usable_train, usable_test), drawn, num_threads, progress)
+    scores = PhaseClassifier(usable_train, usable_test).score_each(
+        [episode for draws in drawn.values() for episode in draws], num_threads=num_threads, progress=progress
+    )
     entries = []
     for k in sorted(set(num_videos)):
         entry, reasons = _describe(k, drawn.get(k), scores, len(usable_train))
@@ -89,7 +87,7 @@ def few_shot_classification(
     )
 
 
-def draw_episodes(num_clips: int, num_videos: int, num_episodes: int, *, seed: int) -> List[Episode]:
+def draw_episodes(num_clips: int, num_videos: int, num_episodes: int, *, seed: int) -> List[Subset]:
     """`num_episodes` draws of `num_videos` different clips out of `num_clips`, each in ascending order."""
     rng = np.random.default_rng([seed, num_videos])
     # Sorted: the same set of clips then is the same fit, done once.
@@ -104,36 +102,14 @@ def mean_interval(values: Sequence[float]) -> Optional[List[float]]:
     return [float(np.mean(values) - half), float(np.mean(values) + half)]
 
 
-def _tuples(episodes: Sequence[Sequence[int]]) -> List[Episode]:
+def _tuples(episodes: Sequence[Sequence[int]]) -> List[Subset]:
     return [tuple(int(clip) for clip in episode) for episode in episodes]
-
-
-def _score_all(
-    classifier: PhaseClassifier, drawn: Mapping[int, Sequence[Episode]], num_threads: int, progress: Progress
-) -> Dict[Episode, Union[Scores, str]]:
-    """The scores of each different set of clips, or the reason why it has none."""
-    # The largest first: no thread is left alone with a long fit at the end.
-    different = sorted({episode for episodes in drawn.values() for episode in episodes}, key=lambda e: (-len(e), e))
-
-    def score(episode: Episode) -> Union[Scores, str]:
-        try:
-            return classifier.score(episode)
-        except MetricUndefined as reason:
-            return str(reason)
-
-    results: Dict[Episode, Union[Scores, str]] = {}
-    # The matrix products of one fit are small: the threads of BLAS would wait for each other instead of working.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(num_threads) as pool:
-        for done, (episode, result) in enumerate(zip(different, pool.map(score, different)), start=1):
-            results[episode] = result
-            progress(done / len(different), f"few-shot classification: {done} of {len(different)} sets of clips")
-    return results
 
 
 def _describe(
     k: int,
-    episodes: Optional[Sequence[Episode]],
-    scores: Mapping[Episode, Union[Scores, str]],
+    episodes: Optional[Sequence[Subset]],
+    scores: Mapping[Subset, Union[Scores, str]],
     num_clips: int,
 ) -> Tuple[Dict[str, Any], List[Dict[str, str]]]:
     entry: Dict[str, Any] = {"num_videos": k, "value": None, "interval_95": None, "episodes": 0, "train_value": None}

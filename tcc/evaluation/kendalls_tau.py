@@ -12,6 +12,7 @@ from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import SettingsError
 from tcc.evaluation.clips import CONSTANT, check_clips, is_constant, take, why_unusable
 from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
+from tcc.evaluation.threads import one_blas_thread
 from tcc.sequences import ClipSequence
 
 METRIC = "kendalls_tau"
@@ -90,8 +91,9 @@ def pairwise_taus(clips: Sequence[ClipSequence], *, frame_stride: int, distance:
     taus = np.full((len(clips), len(clips)), np.nan)
     if len(usable) > 1:
         search = NearestInEach([strided[index].values for index in usable], distance=distance)
-        for query in usable:
-            taus[query, usable] = taus_of_neighbors(search.neighbors(strided[query].values))
+        with one_blas_thread():
+            for query in usable:
+                taus[query, usable] = taus_of_neighbors(search.neighbors(strided[query].values))
     np.fill_diagonal(taus, np.nan)
     undefined = [
         left_out(f"pair {clips[i].name} -> {clips[j].name}", _why_undefined(i, j, reasons, clips))

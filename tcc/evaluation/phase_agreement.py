@@ -10,6 +10,7 @@ from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import MetricUndefined
 from tcc.evaluation.clips import check_clips, usable_across
 from tcc.evaluation.result import CROSS_CLIP, MetricResult, nothing_left
+from tcc.evaluation.threads import one_blas_thread
 from tcc.evaluation.trimming import trim_clips
 from tcc.sequences import ClipSequence
 
@@ -84,7 +85,8 @@ def _measure(clips: Sequence[ClipSequence], distance: str) -> Tuple[Dict[str, An
         raise nothing_left(
             METRIC, f"ordered pair of clips ({len(usable)} of {len(clips)} clips can be used)", undefined
         )
-    same, possible = _agreement(usable, distance)
+    with one_blas_thread():
+        same, possible = _agreement(usable, distance)
     others = ~np.eye(len(usable), dtype=bool)
     shares = same / np.array([[len(clip)] for clip in usable])
     with np.errstate(invalid="ignore"):  # 0 / 0: no phase in common

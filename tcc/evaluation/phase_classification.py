@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
 
-from tcc.errors import MetricUndefined
 from tcc.evaluation.clips import ascending_fractions, first_fraction, usable_labelled, usable_splits
 from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
 from tcc.evaluation.support_vectors import PhaseClassifier, Scores
@@ -41,17 +40,18 @@ def phase_classification(
     """
     usable_train, usable_test, undefined = usable_splits(METRIC, train, test, phases, split, usable=usable_labelled)
     classifier = PhaseClassifier(usable_train, usable_test)
-    scores: Optional[Scores] = None
+    subsets = {
+        fraction: tuple(range(first_fraction(len(usable_train), fraction)))
+        for fraction in ascending_fractions(train_fractions)
+    }
+    outcomes = classifier.score_each(list(subsets.values()))
     fractions: List[Dict[str, Any]] = []
-    for fraction in ascending_fractions(train_fractions):
-        num_clips = first_fraction(len(usable_train), fraction)
-        try:
-            scores = classifier.score(range(num_clips))
-        except MetricUndefined as reason:
-            undefined.append(left_out(f"fraction {fraction:g}", str(reason)))
-            scores = None
-        fractions.append(_describe(fraction, num_clips, scores))
-    if scores is None:  # a smaller fraction is part of the largest
+    for fraction, subset in subsets.items():
+        scores = outcomes[subset]
+        if isinstance(scores, str):
+            undefined.append(left_out(f"fraction {fraction:g}", scores))
+        fractions.append(_describe(fraction, len(subset), scores))
+    if isinstance(scores, str):  # a smaller fraction is part of the largest
         raise nothing_left(METRIC, "fraction", [entry for entry in undefined if entry["what"].startswith("fraction")])
     return MetricResult(
         metric=METRIC,
@@ -72,8 +72,8 @@ def phase_classification(
     )
 
 
-def _describe(fraction: float, num_clips: int, scores: Optional[Scores]) -> Dict[str, Any]:
-    test, train = (scores.test, scores.train) if scores else (None, None)
+def _describe(fraction: float, num_clips: int, scores: Union[Scores, str]) -> Dict[str, Any]:
+    test, train = (None, None) if isinstance(scores, str) else (scores.test, scores.train)
     return {"fraction": fraction, "train_clips": num_clips, "value": test, "train_value": train}
 
 

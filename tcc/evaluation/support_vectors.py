@@ -1,12 +1,13 @@
 """The reference's phase classifier, a support vector machine on single frames, without its slow kernel loops.
 
-libsvm fits it; kernels and predictions are matrix products. Distances between frames are computed once and shared by
-every subset of training clips, as long as they fit into memory.
+libsvm fits it; kernels and predictions are matrix products, in blocks small enough to stay in the processor's cache.
 """
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Sequence, Tuple
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 from sklearn.svm import SVC
@@ -14,11 +15,18 @@ from sklearn.svm import SVC
 from tcc.alignment.distance import expanded_squares
 from tcc.errors import MetricUndefined
 from tcc.evaluation.clips import CONSTANT, CONSTANT_TOLERANCE
+from tcc.evaluation.threads import one_blas_thread
+from tcc.progress import Progress, silent
 from tcc.sequences import ClipSequence
 
-MAX_TABLE_BYTES = 1 << 30  # larger tables of distances are not kept but computed for each subset
-MAX_KERNEL_BYTES = 2 << 30  # larger kernels are left to libsvm, which computes them line by line, slowly
-_BLOCK_ELEMENTS = 1 << 23  # 64 MB of kernel at a time when predicting
+# Up to this size D a distance is computed again sooner than memory for a table of all of them is had and read.
+SMALL_SIZE = 256
+MAX_TABLE_BYTES = 1 << 30
+# Up to so many frames the kernel is handed to libsvm whole (32 MB); beyond, libsvm computes the lines that it needs.
+MAX_KERNEL_FRAMES = 2048
+_BLOCK_ELEMENTS = 1 << 20  # 8 MB of kernel at a time when predicting
+
+Subset = Tuple[int, ...]
 
 
 class Scores(NamedTuple):
@@ -49,97 +57,117 @@ class PhaseClassifier:
         joined = np.concatenate([*frames, *(clip.values for clip in test)])
         self._frames = joined - joined[: len(self._labels)].mean(axis=0)
         fits = len(joined) * len(self._labels) * 8 <= MAX_TABLE_BYTES
-        self._table = expanded_squares(self._frames, self._frames[: len(self._labels)]) if fits else None
+        wanted = joined.shape[1] > SMALL_SIZE and fits
+        self._table = expanded_squares(self._frames, self._frames[: len(self._labels)]) if wanted else None
+        self._memory = threading.local()
 
-    def score(self, clips: Sequence[int]) -> Scores:
+    def score_each(
+        self, subsets: Sequence[Subset], *, num_threads: int = 2, progress: Progress = silent
+    ) -> Dict[Subset, Union[Scores, str]]:
+        """The scores of each different subset of training clips, or the reason why it has none.
+
+        Args: `num_threads` fits at the same time, which changes no result; `progress` is told the share of fits done.
+        """
+        # The largest first: no thread is left alone with a long fit at the end.
+        different = sorted(set(subsets), key=lambda subset: (-len(subset), subset))
+        results: Dict[Subset, Union[Scores, str]] = {}
+        with one_blas_thread(), ThreadPoolExecutor(num_threads) as pool:
+            for done, (subset, result) in enumerate(
+                zip(different, pool.map(self._score_or_reason, different)), start=1
+            ):
+                results[subset] = result
+                progress(done / len(different), f"{done} of {len(different)} classifiers fitted")
+        return results
+
+    def score(self, clips: Subset) -> Scores:
         """Fit on the training clips of these indices; accuracy on their frames and on all test frames.
 
         Raises: MetricUndefined if the clips hold a single phase or have one embedding for all frames.
         """
-        spans = self._spans(clips)
-        labels = np.concatenate([self._labels[span] for span in spans])
+        rows = np.concatenate([np.arange(self._bounds[clip], self._bounds[clip + 1]) for clip in clips])
+        labels = self._labels[rows]
         self._check(clips, labels)
         gamma = 1 / (self._frames.shape[1] * self._variance(clips))
-        if len(labels) ** 2 * 8 <= MAX_KERNEL_BYTES:
-            kernel = self._kernel(spans, spans, gamma)
-            machine = SVC(kernel="precomputed").fit(kernel, labels)
-            train_predictions = _vote(machine, kernel @ pairwise_weights(machine))
-            del kernel
-        else:
-            machine = SVC(kernel="rbf", gamma=gamma).fit(_join(self._frames, spans), labels)
-            train_predictions = self._predict(machine, spans, spans, gamma)
-        test_span = slice(len(self._labels), len(self._frames))
-        test_predictions = self._predict(machine, [test_span], spans, gamma)
+        machine = self._fit(rows, labels, gamma)
+        support, weights = rows[machine.support_], pairwise_weights(machine)
+        test_rows = np.arange(len(self._labels), len(self._frames))
+        train_predictions, test_predictions = (
+            self._predict(machine, query, support, weights, gamma) for query in (rows, test_rows)
+        )
         return Scores(
             float(np.mean(train_predictions == labels)),
             float(np.mean(test_predictions == self.test_labels)),
             test_predictions,
         )
 
-    def _spans(self, clips: Sequence[int]) -> List[slice]:
-        """The clips' frames, clips that follow each other as one span."""
-        spans: List[slice] = []
-        for clip in clips:
-            start, end = int(self._bounds[clip]), int(self._bounds[clip + 1])
-            if spans and spans[-1].stop == start:
-                start = spans.pop().start
-            spans.append(slice(start, end))
-        return spans
+    def _score_or_reason(self, clips: Subset) -> Union[Scores, str]:
+        try:
+            return self.score(clips)
+        except MetricUndefined as reason:
+            return str(reason)
 
-    def _check(self, clips: Sequence[int], labels: np.ndarray) -> None:
+    def _check(self, clips: Subset, labels: np.ndarray) -> None:
         if labels.min() == labels.max():
             raise MetricUndefined("the training clips hold a single phase")
-        lowest, highest = self._lowest[list(clips)].min(axis=0), self._highest[list(clips)].max(axis=0)
+        chosen = list(clips)
+        lowest, highest = self._lowest[chosen].min(axis=0), self._highest[chosen].max(axis=0)
         if (highest - lowest).max() <= CONSTANT_TOLERANCE * np.abs([lowest, highest]).max():
             raise MetricUndefined(CONSTANT)
 
-    def _variance(self, clips: Sequence[int]) -> float:
+    def _variance(self, clips: Subset) -> float:
         """Variance over all numbers of the clips' embeddings, as gamma = "scale" takes it."""
         count, total, squares = self._moments[list(clips)].sum(axis=0)
         return squares / count - (total / count) ** 2
 
-    def _kernel(self, query: Sequence[slice], spans: Sequence[slice], gamma: float) -> np.ndarray:
-        """exp(-gamma |x - y|^2) of query frames x and training frames y."""
+    def _fit(self, rows: np.ndarray, labels: np.ndarray, gamma: float) -> SVC:
+        if self._table is None and len(rows) > MAX_KERNEL_FRAMES:
+            return SVC(kernel="rbf", gamma=gamma).fit(self._frames[rows], labels)
+        return SVC(kernel="precomputed").fit(self._kernel(rows, rows, gamma), labels)
+
+    def _predict(
+        self, machine: SVC, query: np.ndarray, support: np.ndarray, weights: np.ndarray, gamma: float
+    ) -> np.ndarray:
+        step = max(1, _BLOCK_ELEMENTS // len(support))
+        blocks = [query[start : start + step] for start in range(0, len(query), step)]
+        return np.concatenate([_vote(machine, self._kernel(rows, support, gamma) @ weights) for rows in blocks])
+
+    def _kernel(self, query: np.ndarray, rows: np.ndarray, gamma: float) -> np.ndarray:
+        """exp(-gamma |x - y|^2) of query frames x and training frames y; overwritten by this thread's next one."""
         if self._table is None:
-            exponents = expanded_squares(_join(self._frames, query), _join(self._frames, spans))
+            out = self._buffer(len(query), len(rows))
+            exponents = expanded_squares(self._frames[query], self._frames[rows], out=out)
         else:
-            # Whole blocks of the table are copied much faster than single rows and columns.
-            blocks = [np.concatenate([self._table[rows, span] for span in spans], axis=1) for rows in query]
-            exponents = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+            exponents = self._table[np.ix_(query, rows)]
         exponents *= -gamma
         return np.exp(exponents, out=exponents)
 
-    def _predict(self, machine: SVC, query: Sequence[slice], spans: Sequence[slice], gamma: float) -> np.ndarray:
-        weights = pairwise_weights(machine)
-        rows = max(1, _BLOCK_ELEMENTS // len(weights))
-        blocks = [
-            slice(start, min(start + rows, span.stop)) for span in query for start in range(span.start, span.stop, rows)
-        ]
-        return np.concatenate([_vote(machine, self._kernel([block], spans, gamma) @ weights) for block in blocks])
-
-
-def _join(frames: np.ndarray, spans: Sequence[slice]) -> np.ndarray:
-    return frames[spans[0]] if len(spans) == 1 else np.concatenate([frames[span] for span in spans])
+    def _buffer(self, *shape: int) -> np.ndarray:
+        """Memory of this thread that is used again and again: fresh memory costs more than filling it."""
+        size = int(np.prod(shape))
+        buffer = getattr(self._memory, "buffer", np.empty(0))
+        if buffer.size < size:
+            self._memory.buffer = buffer = np.empty(size)
+        return buffer[:size].reshape(shape)
 
 
 def pairwise_weights(machine: SVC) -> np.ndarray:
-    """Weight of each training frame in each decision between two phases, [N, K (K - 1) / 2].
+    """Weight of each support vector in each decision between two phases, [S, K (K - 1) / 2].
 
-    scikit-learn keeps them by support vector: row j - 1 of `dual_coef_` holds the weights of phase i's support vectors
-    in the decision between i and j, row i those of phase j's (i < j).
+    scikit-learn packs them: row j - 1 of `dual_coef_` holds the weights of phase i's support vectors in the decision
+    between i and j, row i those of phase j's (i < j).
     """
     starts = np.concatenate([[0], np.cumsum(machine.n_support_)])
     pairs = _pairs(len(machine.classes_))
-    weights = np.zeros((machine.shape_fit_[0], len(pairs)))
+    weights = np.zeros((len(machine.support_), len(pairs)))
     for column, (i, j) in enumerate(pairs):
         first, second = slice(starts[i], starts[i + 1]), slice(starts[j], starts[j + 1])
-        weights[machine.support_[first], column] = machine.dual_coef_[j - 1, first]
-        weights[machine.support_[second], column] = machine.dual_coef_[i, second]
+        weights[first, column] = machine.dual_coef_[j - 1, first]
+        weights[second, column] = machine.dual_coef_[i, second]
     # With two phases scikit-learn turns the sign so that positive means the second.
     return -weights if len(pairs) == 1 else weights
 
 
-def _pairs(num_phases: int) -> Sequence[Tuple[int, int]]:
+def _pairs(num_phases: int) -> List[Tuple[int, int]]:
     return [(i, j) for i in range(num_phases) for j in range(i + 1, num_phases)]
 
 

@@ -170,7 +170,7 @@ class _Stage:
             [lip[0] - 0.2 * np.sqrt(share), lip[1] + share**1.4 * (surface - lip[1]), np.full(7, lip[2])], axis=1
         )
         points = self.camera.project(path)
-        painting.stroke(canvas, points, course.cup.liquid, 0.13 * pixels)
+        painting.stroke(canvas, points, course.cup.liquid, 0.15 * pixels)
         painting.stroke(canvas, points - [0.02 * pixels, 0], painting.shade(course.cup.liquid, 1.4), 0.04 * pixels)
 
 
@@ -218,7 +218,7 @@ def _stage(config: RenderingConfig, name: str, with_action: bool) -> _Stage:
 
 
 def _course(rng: np.random.Generator) -> Tuple[Course, Hand]:
-    liquid = painting.hsv(rng.random(), rng.uniform(0.6, 1.0), rng.uniform(0.35, 0.95))
+    liquid = painting.hsv(rng.random(), rng.uniform(0.75, 1.0), rng.uniform(0.35, 0.85))
     cup = _action_vessel(rng, liquid, height=rng.uniform(0.95, 1.25), radius=rng.uniform(0.36, 0.48))
     target = _action_vessel(rng, liquid, height=rng.uniform(0.75, 1.2), radius=rng.uniform(0.42, 0.62))
     hand = draw_hand(rng)
@@ -231,8 +231,8 @@ def _course(rng: np.random.Generator) -> Tuple[Course, Hand]:
         rest=rest,
         target_position=stands,
         pour_point=np.array([lip_x, target.height + rng.uniform(0.22, 0.5), stands[2]]),
-        cup_fills=(rng.uniform(0.72, 0.9), rng.uniform(0.0, 0.05)),
-        target_fills=(rng.uniform(0.0, 0.05), rng.uniform(0.65, 0.9)),
+        cup_fills=(rng.uniform(0.75, 0.92), rng.uniform(0.0, 0.02)),
+        target_fills=(rng.uniform(0.0, 0.02), rng.uniform(0.7, 0.92)),
         away=rng.uniform(3.2, 3.8) * hand.direction + [0.0, rng.uniform(-0.1, 0.8), 0.0],
         arcs=(rng.uniform(-0.1, 0.4), rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.6)),
     )
@@ -244,8 +244,8 @@ def _action_vessel(rng: np.random.Generator, liquid: painting.Color, *, height: 
         rng,
         height=height,
         radius=radius,
-        glass=painting.hsv(rng.random(), rng.uniform(0.0, 0.3), rng.uniform(0.75, 1.0)),
+        glass=painting.hsv(rng.random(), rng.uniform(0.0, 0.2), rng.uniform(0.8, 1.0)),
         liquid=liquid,
-        glass_opacity=rng.uniform(0.2, 0.45),
-        band=painting.hsv(rng.random(), rng.random(), rng.random()) if rng.random() < 0.2 else None,
+        glass_opacity=rng.uniform(0.2, 0.4),
+        band=painting.hsv(rng.random(), rng.random(), rng.random()) if rng.random() < 0.15 else None,
     )

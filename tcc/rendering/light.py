@@ -60,14 +60,14 @@ class Light:
 def draw_light(rng: np.random.Generator, frame_size: Tuple[int, int]) -> Light:
     """Random light and sensor."""
     warmth = rng.uniform(-0.14, 0.14)
-    exposure = rng.uniform(0.9, 1.35)
+    exposure = rng.uniform(0.95, 1.3)
     shape = (frame_size[1] + 33, frame_size[0] + 33)
-    sigma = rng.uniform(1.0, 9.0)
+    sigma = rng.uniform(1.0, 7.0)
     gray = rng.standard_normal((*shape, 1), dtype=np.float32)
     color = rng.standard_normal((*shape, 3), dtype=np.float32)
     return Light(
         gain=exposure * np.array([1 - warmth, 1 + rng.uniform(-0.03, 0.03), 1 + warmth]),
-        gamma=float(rng.uniform(0.7, 1.1)),
+        gamma=float(rng.uniform(0.75, 1.05)),
         drift=np.array([0.13, 0.05, 0.15, 0.3, 0.3]) * rng.random(5),
         periods=rng.uniform(1.5, 9.0, 5),
         phases=rng.uniform(0, 2 * np.pi, 5),

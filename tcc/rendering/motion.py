@@ -1,7 +1,7 @@
 """When things happen: how long each phase takes, where it pauses, and where cup, liquid and hand are at each moment.
 
-The five phases are those of the Pouring set. The times of the phases are independent of each other: each is the shortest
-possible one times r^u with u uniform in [0, 1] and r = max_seconds / min_seconds (4 by default).
+The five phases are those of the Pouring set. The times of the phases are independent of each other: each is the
+shortest possible one times a number drawn evenly between 1 and max_seconds / min_seconds (4 by default).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Timeline:
 
 def draw_timeline(rng: np.random.Generator, *, fps: float, min_seconds: float, max_seconds: float) -> Timeline:
     """Random times, tempo and pauses for one clip."""
-    seconds = _SHARES * min_seconds * (max_seconds / min_seconds) ** rng.random(len(PHASES))
+    seconds = _SHARES * (min_seconds + (max_seconds - min_seconds) * rng.random(len(PHASES)))
     starts = np.rint(np.concatenate([[0.0], np.cumsum(seconds)]) * fps).astype(np.int64)
     # At least one frame each, also at very low frame rates.
     starts = np.maximum.accumulate(np.maximum(starts - np.arange(len(starts)), 0)) + np.arange(len(starts))
@@ -71,8 +71,8 @@ def _pairs(values: np.ndarray) -> List[Tuple[int, int]]:
 
 def _shares(rng: np.random.Generator, count: int, *, last: bool) -> np.ndarray:
     """Share of the phase done at each of its frames: a random ease in and out, and perhaps a pause."""
-    ease = rng.uniform(1.0, 1.9)
-    pause_at, pause = rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.3) * (rng.random() < 0.5)
+    ease = rng.uniform(0.9, 1.3)
+    pause_at, pause = rng.uniform(0.25, 0.75), rng.uniform(0.1, 0.25) * (rng.random() < 0.5)
     time = np.arange(count) / max(count - 1 if last else count, 1)
     if last and count == 1:
         return np.ones(1)
@@ -132,10 +132,10 @@ class Course:
         return Pose(self.rest, 0.0, cup_fill, target_fill, self.rest + offset, grip, (0.0, 0.0))
 
     def _reach(self, share: float) -> Pose:
-        return self._at_rest(min(share / 0.8, 1.0), _smooth((share - 0.72) / 0.28), after=False)
+        return self._at_rest(min(share / 0.85, 1.0), _smooth((share - 0.75) / 0.25), after=False)
 
     def _leave(self, share: float) -> Pose:
-        return self._at_rest(1 - max(share - 0.2, 0.0) / 0.8, 1 - _smooth(share / 0.28), after=True)
+        return self._at_rest(1 - max(share - 0.12, 0.0) / 0.88, 1 - _smooth(share / 0.2), after=True)
 
     def _pouring_position(self, tilt: float) -> np.ndarray:
         return self.pour_point - place(self.cup.lip, np.zeros(3), tilt)
@@ -149,7 +149,7 @@ class Course:
 
     def _lift(self, share: float) -> Pose:
         tilt = self.cup.spill_tilt(self.cup_fills[0])
-        return self._carried(share, tilt * _smooth((share - 0.35) / 0.65), tilt, self.arcs[1], after=False)
+        return self._carried(share, tilt * max(share - 0.3, 0.0) / 0.7, tilt, self.arcs[1], after=False)
 
     def _pour(self, share: float) -> Pose:
         cup_fill = self.cup_fills[0] + share * (self.cup_fills[1] - self.cup_fills[0])
@@ -157,12 +157,12 @@ class Course:
         target_fill = self.target_fills[0] + arrived * (self.target_fills[1] - self.target_fills[0])
         tilt = self.cup.spill_tilt(cup_fill)
         position = self._pouring_position(tilt)
-        stream = (float(np.clip(share / 0.08, 0, 1)), float(np.clip((share - 0.94) / 0.06, 0, 1)))
+        stream = (float(np.clip(share / 0.05, 0, 1)), float(np.clip((share - 0.96) / 0.04, 0, 1)))
         return Pose(position, tilt, cup_fill, float(target_fill), position, 1.0, stream)
 
     def _put_back(self, share: float) -> Pose:
         tilt = self.cup.spill_tilt(self.cup_fills[1])
-        return self._carried(1 - share, tilt * (1 - _smooth(share / 0.6)), tilt, self.arcs[2], after=True)
+        return self._carried(1 - share, tilt * max(1 - share / 0.55, 0.0), tilt, self.arcs[2], after=True)
 
 
 def _smooth(value: float) -> float:

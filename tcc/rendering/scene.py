@@ -20,7 +20,7 @@ def draw_backdrop(rng: np.random.Generator, camera: Camera, slant: Slant) -> np.
     """The canvas uint8 [H, W, 3] before anything moves: textured table and wall, pictures, clutter and its shadows."""
     wall = -rng.uniform(1.9, 3.6)
     canvas = _floor_and_wall(rng, camera, wall)
-    for _ in range(rng.integers(1, 5)):
+    for _ in range(rng.integers(1, 4)):
         _hang(rng, canvas, camera, wall)
     places = sorted(_clutter_places(rng, wall), key=lambda place: place[1])
     kinds = (_draw_box, _draw_box, _draw_can, _draw_ball)
@@ -89,13 +89,13 @@ def _texture_quad(rng: np.random.Generator, canvas: np.ndarray, points: np.ndarr
 
 
 def _clutter_places(rng: np.random.Generator, wall: float) -> list:
-    behind = [(rng.uniform(-4.2, 4.2), rng.uniform(wall + 0.4, -0.95)) for _ in range(rng.integers(3, 9))]
-    beside = [(rng.uniform(-3.4, -2.2), rng.uniform(-0.8, 0.8)) for _ in range(rng.integers(0, 3))]
+    behind = [(rng.uniform(-4.2, 4.2), rng.uniform(wall + 0.4, -0.95)) for _ in range(rng.integers(2, 6))]
+    beside = [(rng.uniform(-3.4, -2.2), rng.uniform(-0.8, 0.8)) for _ in range(rng.integers(0, 2))]
     return behind + beside
 
 
 def _random_color(rng: np.random.Generator) -> painting.Color:
-    return painting.hsv(rng.random(), rng.uniform(0.05, 0.95), rng.uniform(0.2, 0.95))
+    return painting.hsv(rng.random(), rng.uniform(0.05, 0.6), rng.uniform(0.2, 0.95))
 
 
 def _shadow_of(canvas: np.ndarray, camera: Camera, points: np.ndarray, slant: Slant) -> None:

@@ -108,7 +108,7 @@ def make_vessel(
         glass=glass,
         liquid=liquid,
         glass_opacity=glass_opacity,
-        band=None if band is None else (low, low + rng.uniform(0.05, 0.1), band),
+        band=None if band is None else (low, low + rng.uniform(0.03, 0.06), band),
     )
 
 
@@ -175,7 +175,7 @@ def draw_liquid(
             painting.fill_hull(image, part - origin, vessel.liquid)
         painting.fill_hull(image, top - origin, painting.shade(vessel.liquid, 1.35))
 
-    painting.translucent(canvas, projected, 0.9, body)
+    painting.translucent(canvas, projected, 0.94, body)
 
 
 def _crossings(starts: np.ndarray, ends: np.ndarray, level: float) -> list:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 import av
 import cv2
@@ -22,12 +22,11 @@ from tcc.sequences import ClipSequence
 LONGEST_SECONDS = 30.0  # a longer reference is played faster
 TITLES = ("A", "B, in step with A", "B, as filmed")
 _HOLD_SECONDS = 0.6  # the last picture stays, so that the eye can take it in before the video starts again
-# Pixels, all even; see `_even`.
-_GAP, _TITLE_HEIGHT, _STRIP_HEIGHT, _TEXT_HEIGHT = 8, 54, 12, 30
+_GAP = 8  # pixels between panels
 _CONSTANT_RATES = (21, 27, 33, 39)  # of x264: 18 looks lossless, 6 more halve the size
-# One thread, because x264's decisions depend on their number. cpu-independent, because macroblock trees in vector code
-# differ from run to run, also on one machine and with one thread (6 encodings of one clip, 6 results; with it, 40 of 40 are
-# alike). bitexact leaves out versions and dates.
+# One thread, because x264's decisions depend on their number. cpu-independent, because its macroblock trees in vector
+# code differ from run to run, also with one thread (6 encodings of one clip gave 6 results; with it, 40 of 40 were alike).
+# bitexact leaves out versions and dates.
 _REPEATABLE = {"threads": "1", "x264-params": "cpu-independent=1", "preset": "medium", "flags": "+bitexact"}
 _BT601 = 6  # what cv2's conversion to YUV follows; written into the file, or a browser guesses from the picture's size
 
@@ -79,7 +78,7 @@ def write_aligned_video(
       progress: told the share of the pictures drawn.
     Raises: VideoError if frames are missing or damaged; ShapeError if a clip has fewer frames than the pair's steps.
     """
-    film = _Film(pair, frames, pixels=_even(pixels), aspect=aspect, phases=phases)
+    film = _Film(pair, frames, pixels=pixels, aspect=aspect, phases=phases)
     times, speed = _clock(pair.reference, fps)
     times = np.concatenate([times, np.full(round(_HOLD_SECONDS * fps), times[-1])])
     for quality in _CONSTANT_RATES:
@@ -104,6 +103,21 @@ def _clock(reference: ClipSequence, fps: float) -> Tuple[np.ndarray, int]:
     return np.arange(count) * speed / fps, speed
 
 
+class _Layout:
+    """Sizes of one panel in pixels, all even; lettering grows with its width, as a page shrinks the video to its own."""
+
+    def __init__(self, pixels: int, aspect: float) -> None:
+        self.width, self.height = _even(pixels * aspect), _even(pixels)
+        scale = max(self.width / 224, 0.6)
+        self.line_height, self.strip_height, self.text_height = _even(27 * scale), _even(12 * scale), _even(30 * scale)
+        self.title_points, self.name_points, self.text_points = 13 * scale, 11.5 * scale, 12.5 * scale
+        self.whole_height = 2 * self.line_height + self.strip_height + self.text_height + self.height
+
+    def draw_text(self, text: str, height: int, points: float, **options: Any) -> np.ndarray:
+        """One line over the whole width, blue first."""
+        return figures.text_image(text, width=self.width, height=height, points=points, **options)[:, :, ::-1]
+
+
 class _Film:
     """Draws the three panels at any time of the reference."""
 
@@ -117,11 +131,10 @@ class _Film:
         phases: Sequence[str],
     ) -> None:
         self._pair = pair
-        self._size = (_even(pixels * aspect), pixels)
-        self.width = 3 * self._size[0] + 2 * _GAP
-        self.height = pixels + _TITLE_HEIGHT + _STRIP_HEIGHT + _TEXT_HEIGHT
-        self._reference = _Panel(pair.reference, pair.reference_steps, frames, self._size, phases)
-        self._other = _Panel(pair.other, pair.other_steps, frames, self._size, phases)
+        self._layout = _Layout(pixels, aspect)
+        self.width, self.height = 3 * self._layout.width + 2 * _GAP, self._layout.whole_height
+        self._reference = _Panel(pair.reference, pair.reference_steps, frames, self._layout, phases)
+        self._other = _Panel(pair.other, pair.other_steps, frames, self._layout, phases)
         names = (pair.reference.name, pair.other.name, pair.other.name)
         self._titles = [self._title(title, name) for title, name in zip(TITLES, names)]
 
@@ -139,12 +152,12 @@ class _Film:
         return np.concatenate([columns[0], gap, columns[1], gap, columns[2]], axis=1)
 
     def _title(self, title: str, name: str) -> np.ndarray:
-        width = self._size[0]
+        layout = self._layout
         lines = [
-            figures.text_image(title, width=width, height=_TITLE_HEIGHT // 2, points=13, bold=True),
-            figures.text_image(name, width=width, height=_TITLE_HEIGHT // 2, points=11.5, color=figures.FAINT),
+            layout.draw_text(title, layout.line_height, layout.title_points, bold=True),
+            layout.draw_text(name, layout.line_height, layout.name_points, color=figures.FAINT),
         ]
-        return np.concatenate(lines)[:, :, ::-1]
+        return np.concatenate(lines)
 
 
 class _Panel:
@@ -155,25 +168,24 @@ class _Panel:
         clip: ClipSequence,
         steps: np.ndarray,
         frames: Mapping[str, Sequence[bytes]],
-        size: Tuple[int, int],
+        layout: _Layout,
         phases: Sequence[str],
     ) -> None:
-        self._clip, self._size, self._phases = clip, size, phases
+        self._clip, self._layout, self._phases = clip, layout, phases
         self._jpegs = _frames_of(clip.name, frames, steps)
-        self._strip = _strip_colors(clip, size[0], labelled=bool(phases))
+        self._strip = _strip_colors(clip, layout.width, labelled=bool(phases))
         self._texts: Dict[str, np.ndarray] = {}
 
     def draw(self, step: int, *, ended: bool = False) -> np.ndarray:
-        image = _decode(self._jpegs[step], self._size, self._clip.name)
+        image = _decode(self._jpegs[step], (self._layout.width, self._layout.height), self._clip.name)
         if ended:
             image = (image.astype(np.uint16) * 2 // 5 + 150).astype(np.uint8)
         # Above the picture: a browser lays its controls over the lower edge.
         return np.concatenate([self._draw_strip(step), self._phase_text(step, ended), image])
 
     def _draw_strip(self, step: int) -> np.ndarray:
-        strip = np.repeat(self._strip[None], _STRIP_HEIGHT, axis=0)
-        width = self._size[0]
-        now = int(_share_of_time(self._clip)[step] * (width - 1))
+        strip = np.repeat(self._strip[None], self._layout.strip_height, axis=0)
+        now = int(_share_of_time(self._clip)[step] * (self._layout.width - 1))
         ahead = strip[:, now:].astype(np.uint16)
         strip[:, now:] = (ahead + 2 * 255) // 3
         strip[:, max(0, now - 1) : now + 2] = 0
@@ -184,8 +196,7 @@ class _Panel:
         name = self._phases[label] if self._phases and label >= 0 else ""
         text = "ended" if ended else name
         if text not in self._texts:
-            image = figures.text_image(text, width=self._size[0], height=_TEXT_HEIGHT, points=12.5)
-            self._texts[text] = image[:, :, ::-1]
+            self._texts[text] = self._layout.draw_text(text, self._layout.text_height, self._layout.text_points)
         return self._texts[text]
 
 

@@ -68,12 +68,12 @@ def metric_rows(metrics: Metrics) -> List[Row]:
         result = metrics[name]
         text = METRIC_TEXTS.get(name, MetricText(name.replace("_", " ").capitalize(), "", better=""))
         subjects = {MODEL: result, **result.get("baselines", {})}
-        rows.append(Row(text, {key: _cell(subject) for key, subject in subjects.items()}, _rests_on(result)))
+        rows.append(Row(text, {key: _cell(name, subject) for key, subject in subjects.items()}, _rests_on(result)))
         trimmed = {
             key: _details(subject)["trimmed"] for key, subject in subjects.items() if "trimmed" in _details(subject)
         }
         if trimmed:
-            cells = {key: _cell(subject) for key, subject in trimmed.items()}
+            cells = {key: _cell(name, subject) for key, subject in trimmed.items()}
             rows.append(Row(_trimmed_text(text, next(iter(trimmed.values()))), cells))
     return rows
 
@@ -99,8 +99,15 @@ def metrics_table(metrics: Metrics) -> Tuple[Html, Html]:
     return scrollable(table, label=caption), below
 
 
-def _cell(subject: Mapping[str, Any]) -> Cell:
-    return Cell(subject.get("value"), tuple(subject.get("undefined") or ()), _details(subject).get("interval_95"))
+def _cell(name: str, subject: Mapping[str, Any]) -> Cell:
+    left_out = tuple({**entry, "reason": _without(name, entry)} for entry in subject.get("undefined") or ())
+    return Cell(subject.get("value"), left_out, _details(subject).get("interval_95"))
+
+
+def _without(name: str, entry: Mapping[str, str]) -> str:
+    """The reason without the metric's name before it, which the row has already."""
+    reason = str(entry.get("reason", ""))
+    return reason[len(name) + 2 :] if reason.startswith(f"{name}: ") else reason
 
 
 def _details(subject: Mapping[str, Any]) -> Mapping[str, Any]:

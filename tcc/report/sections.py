@@ -22,6 +22,8 @@ _FREE_OPTIONS = (
     ("training", "log_every"),
 )
 _LONGEST_OPEN_TABLE = 12
+# What the records in a metric's details are about.
+_NAMING = ("fraction", "num_videos", "key_event", "boundary", "clip", "phase", "what")
 
 
 def what_was_trained(
@@ -152,9 +154,10 @@ def timing_section(settings: Settings, stages: Manifests) -> Html:
     caption = f"Time of each stage: {total:,.1f} s in all"
     columns = ("stage", "target", "started (UTC)", "seconds", "device")
     facts = [
-        (name, "; ".join(dict.fromkeys(_as_text(run[key]) for _, run in runs if run.get(key))) or "not recorded")
-        for name, key in (("host", "host"), ("platform", "platform"), ("versions", "versions"), ("code", "code_commit"))
+        (name, "; ".join(dict.fromkeys(str(run[key]) for _, run in runs if run.get(key))) or "not recorded")
+        for name, key in (("host", "host"), ("platform", "platform"), ("code", "code_commit"))
     ]
+    facts.append(("versions", _versions([run.get("versions") or {} for _, run in runs])))
     free = {name: _free(name, options) for name, options in settings.items()}
     return section(
         "run",
@@ -165,6 +168,15 @@ def timing_section(settings: Settings, stages: Manifests) -> Html:
         element("h3", "Settings that do not change the result"),
         _settings_text({name: options for name, options in free.items() if options}),
     )
+
+
+def _versions(versions: Sequence[Mapping[str, str]]) -> str:
+    """Each package once; a package that differs between stages with all its versions."""
+    found: Dict[str, Dict[str, None]] = {}
+    for stage in versions:
+        for package, version in stage.items():
+            found.setdefault(package, {})[version] = None
+    return ", ".join(f"{package} {' and '.join(found[package])}" for package in sorted(found)) or "not recorded"
 
 
 def phase_legend(phases: Sequence[str]) -> Html:
@@ -261,10 +273,16 @@ def _details(title: str, details: Mapping[str, Any], *, heading: str = "") -> It
         elif isinstance(value, Mapping) and value:
             yield join(_details(caption, value, heading=_words(key).capitalize()))
         elif _is_records(value):
-            columns = list(dict.fromkeys(column for record in value for column in record))
+            columns = _record_columns(value)
             rows = [[_as_cell(record.get(column)) for column in columns] for record in value]
             longest = 0 if key == "undefined" else _LONGEST_OPEN_TABLE
             yield _foldable(caption, [_words(column) for column in columns], rows, longest_open=longest)
+
+
+def _record_columns(records: Sequence[Mapping[str, Any]]) -> List[str]:
+    """The keys of all records, first what a record is about: it names the row."""
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    return sorted(keys, key=lambda key: key not in _NAMING)
 
 
 def _confusion(caption: str, phases: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:

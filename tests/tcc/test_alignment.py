@@ -43,17 +43,26 @@ def test_nearest_neighbors_match_double_loop(distance):
 def test_of_equally_near_frames_the_first_is_taken():
     """Each frame is there three times in a row; the matrix product may round the three differently."""
     (frames,) = sequences(seed=3, lengths=(20,), size=37)
-    np.testing.assert_array_equal(nearest_neighbors(frames * 1.01, np.repeat(frames, 3, axis=0)), 3 * np.arange(20))
-    rounding = np.array([[0.5], [0.5 + 1e-15], [0.5 + 1e-9]])
-    assert nearest_neighbors(np.array([[0.5 + 1e-15]]), rounding) == [0]
-    assert nearest_neighbors(np.array([[1.0]]), rounding) == [2]
+    thrice = np.repeat(frames, 3, axis=0)
+    np.testing.assert_array_equal(nearest_neighbors(frames * 1.01, thrice), 3 * np.arange(20))
+    np.testing.assert_array_equal(NearestInEach([thrice]).neighbors(frames * 1.01), [3 * np.arange(20)])
+    rounding = np.array([[0.5], [0.5 + 1e-15], [5.0]])
+    assert NearestInEach([rounding]).neighbors(np.array([[0.5 + 1e-15]])) == [[0]]
+    assert NearestInEach([rounding]).neighbors(np.array([[4.0]])) == [[2]]
 
 
-def test_nearest_in_each_of_unequal_sequences_is_nearest_in_one():
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_nearest_in_each_of_unequal_sequences_is_nearest_in_one(distance):
     query, *others = sequences(seed=4, lengths=(7, 5, 1, 9), size=3)
-    together = NearestInEach(others).neighbors(query)
+    together = NearestInEach(others, distance=distance).neighbors(query)
     for found, other in zip(together, others):
-        np.testing.assert_array_equal(found, nearest_neighbors(query, other))
+        np.testing.assert_array_equal(found, nearest_neighbors(query, other, distance=distance))
+
+
+def test_nearest_in_each_far_from_the_origin_keeps_its_digits():
+    query, *others = (array.astype(np.float64) for array in sequences(seed=9, lengths=(7, 5, 9), size=3))
+    near = NearestInEach(others).neighbors(query)
+    np.testing.assert_array_equal(NearestInEach([other + 1e8 for other in others]).neighbors(query + 1e8), near)
 
 
 def test_blocks_of_queries_change_nothing(monkeypatch):
@@ -61,6 +70,7 @@ def test_blocks_of_queries_change_nothing(monkeypatch):
     whole = NearestInEach(others).neighbors(query)
     monkeypatch.setattr("tcc.alignment.nearest_neighbor._BLOCK_ELEMENTS", 40)
     np.testing.assert_array_equal(NearestInEach(others).neighbors(query), whole)
+    np.testing.assert_array_equal(nearest_neighbors(np.repeat(query, 9, axis=0), others[0])[::9], whole[0])
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (2, 3)])

@@ -111,8 +111,10 @@ def test_phase_classification_matches_scikit_learns_own_predictions(num_phases):
     assert confusion.sum(axis=1).tolist() == [sum((c.labels == k).sum() for c in test) for k in range(num_phases)]
 
 
-@pytest.mark.parametrize("limits", [{"MAX_TABLE_BYTES": 0}, {"MAX_TABLE_BYTES": 0, "MAX_KERNEL_BYTES": 0}])
-def test_phase_classification_is_the_same_where_kernels_do_not_fit_into_memory(monkeypatch, limits):
+@pytest.mark.parametrize(
+    "limits", [{"SMALL_SIZE": 0}, {"MAX_KERNEL_FRAMES": 0}, {"SMALL_SIZE": 0, "MAX_TABLE_BYTES": 0}]
+)
+def test_phase_classification_is_the_same_however_kernels_are_had(monkeypatch, limits):
     train, test = (random_clips(seed=seed, count=4, num_phases=5, noise=2.0) for seed in (0, 1))
     settings = {"phases": PHASES, "train_fractions": (0.5, 1.0)}
     whole = phase_classification(train, test, **settings)

@@ -156,7 +156,8 @@ def test_the_middle_panel_is_in_step_and_the_right_one_is_not(tmp_path):
             picture[-PIXELS:, start : start + PIXELS] for start in range(0, 3 * PIXELS, PIXELS + GAP)
         )
         apart["in step"].append(abs(ball_place(left) - ball_place(middle)))
-        apart["as filmed"].append(abs(ball_place(left) - ball_place(right)))
+        if len(apart["as filmed"]) < 25:  # then the clip has ended and its last frame is faded
+            apart["as filmed"].append(abs(ball_place(left) - ball_place(right)))
     assert np.mean(apart["in step"]) < 2
     assert np.mean(apart["as filmed"]) > 10
 
@@ -189,8 +190,8 @@ def test_a_long_reference_is_played_faster(tmp_path):
 def test_another_shape_and_odd_sizes_give_even_sizes(tmp_path):
     pair = align_pair(*two_clips())
     frames = {clip.name: draw_frames(clip) for clip in (pair.reference, pair.other)}
-    made = write_aligned_video(tmp_path / "a.mp4", pair, frames, fps=7.5, pixels=45, aspect=4 / 3)
-    assert made.width == 3 * 62 + 2 * GAP
+    made = write_aligned_video(tmp_path / "a.mp4", pair, frames, fps=7.5, pixels=45, aspect=1.31)
+    assert made.width == 3 * 60 + 2 * GAP
     assert made.height % 2 == 0
     assert len(read(tmp_path / "a.mp4")) == made.num_frames
 

@@ -1,0 +1,357 @@
+"""The page: every section is there, nothing undefined is passed over, the same inputs give the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import html.parser
+import re
+import xml.etree.ElementTree
+from base64 import b64decode
+
+import av
+import pytest
+
+from tcc.config import DeviceConfig, ExecutionConfig, ReportConfig, Settings, TrainingConfig, VideosConfig
+from tcc.errors import ShapeError, TargetError
+from tcc.report import without_timing, write_report
+from tests.tcc import report_samples as samples
+
+SECTIONS = ("results", "training", "alignment", "details", "clips", "settings", "provenance", "run")
+SMALL = ReportConfig(video_pixels=32)
+EMPTY = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+
+
+class Page(html.parser.HTMLParser):
+    """A page read strictly: every element is closed where it should be."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.elements, self.text, self._open = [], [], []
+        self.feed(self.source)
+        assert not self._open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in EMPTY:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open and self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    def words(self):
+        return " ".join("".join(self.text).split())
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def write(folder, *, num_clips=1, **changes):
+    """A page and its counts. With one clip it has no video and takes no time."""
+    changes.setdefault("clips", samples.make_clips(count=num_clips))
+    counts = write_report(folder / "report.html", samples.make_inputs(**changes), SMALL)
+    return Page(folder / "report.html"), counts
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A page with everything on it, and its counts."""
+    return write(tmp_path_factory.mktemp("report"), num_clips=4)
+
+
+def row(page: Page, title: str) -> str:
+    """The text of one row of the table of metrics."""
+    name = re.escape(html.escape(title))
+    found = re.search(rf"<tr><th scope=\"row\"><b>{name}</b>.*?</tr>", page.source)
+    assert found, title
+    return " ".join(re.sub("<[^>]+>", " ", found.group()).split())
+
+
+def test_every_section_is_there_and_linked(whole):
+    page, _ = whole
+    assert tuple(attributes["id"] for attributes in page.all("section")) == SECTIONS
+    identifiers = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    links = [attributes["href"] for attributes in page.all("a")]
+    assert {f"#{name}" for name in SECTIONS} <= set(links)
+    assert {link[1:] for link in links} <= identifiers
+
+
+def test_counts(whole):
+    assert whole[1] == {
+        "in": 4,
+        "out": 4,
+        "skipped": 0,
+        "metrics": 6,
+        "undefined": 1,
+        "figures": 3,
+        "videos": 1,
+    }
+
+
+def test_nothing_comes_from_elsewhere(whole):
+    page, _ = whole
+    assert "://" not in page.source
+    assert "url(" not in page.source
+    for _, attributes in page.elements:
+        for name in ("src", "href", "poster"):
+            assert re.match("data:|#", attributes.get(name, "#"))
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_first_sentence_says_what_was_trained_on_what(whole):
+    words = whole[0].words()
+    assert "Trained by tcc_regression_variance for 1,000 steps on 5 rendered pouring videos" in words
+    assert "Checkpoint 200 was chosen on 3 validation clips: highest Kendall's tau" in words
+    assert "Measured once on 4 test clips (132 frames at 10 per second) with 3 labelled phases." in words
+
+
+def test_the_table_has_every_metric_beside_its_baselines(whole):
+    page, _ = whole
+    assert row(page, "Phase classification").endswith("0.900 best 0.500 0.580 0.615 0.710 0.812")
+    assert row(page, "Boundary transfer").endswith("0.13 s best 0.50 s 0.58 s 0.61 s 0.71 s 0.81 s")
+    assert "10 labelled clips, 12 episodes 0.830 ± 0.020 best" in row(page, "Few-shot classification")
+    for column in ("this model", "pooled", "grid", "grid, PCA", "frame index", "index / length"):
+        assert f">{column}</th>" in page.source
+
+
+def test_undefined_is_said_with_its_reason(whole):
+    page, _ = whole
+    assert re.search(r"undefined 1 0.500 0.580 0.615 undefined 2 0.812 best$", row(page, "Phase progression"))
+    words = page.words()
+    assert "Phase progression (this model): no test clip has every phase." in words
+    assert "Phase progression (frame index): constant." in words
+
+
+def test_what_a_value_leaves_out_is_counted(whole):
+    page, _ = whole
+    assert "0.910 3 best" in row(page, "Kendall's tau")
+    note = "Kendall's tau (this model): 5 left out, embeddings are not finite (pair a -> b, pair a -> c, pair a -> d"
+    assert f"{note} and 2 more)." in page.words()
+
+
+def test_trimmed_clips_have_a_row_of_their_own(whole):
+    text = row(whole[0], "Phase agreement, trimmed")
+    assert "clips cut at random by up to 3 s at the start, 2 s at the end 0.770 not measured" in text
+
+
+def test_a_metric_without_any_value_says_so_once(tmp_path):
+    metrics = {
+        "kendalls_tau": samples.make_metric("kendalls_tau", 0.9),
+        "phase_agreement": samples.make_metric("phase_agreement", None),
+    }
+    nothing = [{"what": "all", "reason": "skipped: no labels"}]
+    for result in (metrics["phase_agreement"], *metrics["phase_agreement"]["baselines"].values()):
+        result.update(value=None, undefined=nothing, count=0)
+    page, _ = write(tmp_path, metrics=metrics)
+    assert row(page, "Phase agreement").endswith("in the same phase skipped: no labels")
+    assert 'colspan="6" class="undefined"' in page.source
+
+
+def test_a_metric_that_nobody_knows_is_shown_without_a_best(tmp_path):
+    page, _ = write(tmp_path, metrics={"cycle_error": samples.make_metric("cycle_error", -0.25)})
+    assert row(page, "Cycle error").endswith("−0.250 0.500 0.580 0.615 0.710 0.812")
+
+
+def test_best_is_marked_for_all_that_share_it_and_for_none_if_all_do(tmp_path):
+    shared, alike = (samples.make_metric(name, 0.9) for name in ("kendalls_tau", "phase_agreement"))
+    shared["baselines"] = {"clock_index": {"value": 0.9001}, "clock_length": {"value": 0.8}}
+    alike["baselines"] = {"clock_index": {"value": 0.9001}, "clock_length": {"value": 0.9}}
+    page, _ = write(tmp_path, metrics={"kendalls_tau": shared, "phase_agreement": alike})
+    assert row(page, "Kendall's tau").endswith("0.900 best 0.900 best 0.800")
+    assert "best" not in row(page, "Phase agreement")
+
+
+def test_no_metrics(tmp_path):
+    page, counts = write(tmp_path, metrics={})
+    assert "No metric was evaluated." in page.words()
+    assert counts["metrics"] == 0
+
+
+def test_missing_columns_of_features_are_explained(tmp_path):
+    metric = samples.make_metric("kendalls_tau", 0.9, baselines={"clock_index": {"value": 0.5}})
+    page, _ = write(tmp_path, metrics={"kendalls_tau": metric})
+    assert "There is no column of frozen features" in page.words()
+
+
+def test_clips_left_out_are_listed_once_with_the_first_reason(whole):
+    words = whole[0].words()
+    assert "Clips left out: 1" in words
+    assert "broken.mp4clipsno frame could be decoded" in words
+    assert "refused or undecodable" not in words
+
+
+def test_undefined_scores_of_checkpoints_are_listed(whole):
+    assert "100undefinedall embeddings are alike" in whole[0].words()
+
+
+def test_versions_are_merged_over_the_stages(tmp_path):
+    stages = samples.make_stages()
+    stages[0]["run"]["versions"] = {"python": "3.11.2", "av": "18.1.0"}
+    stages[1]["run"]["versions"] = {"python": "3.9.2"}
+    page, _ = write(tmp_path, stages=stages)
+    assert "versionsav 18.1.0, numpy 2.4.6, python 3.11.2 and 3.9.2" in page.words()
+
+
+def test_a_reason_does_not_repeat_the_name_of_its_row(tmp_path):
+    undefined = [{"what": "all", "reason": "kendalls_tau: no pair is left"}]
+    page, _ = write(tmp_path, metrics={"kendalls_tau": samples.make_metric("kendalls_tau", None, undefined=undefined)})
+    assert "Kendall's tau (this model): no pair is left." in page.words()
+
+
+def test_details_are_shown_as_tables(whole):
+    words = whole[0].words()
+    assert "true \\ predictedrolldip & turnrest" in words
+    assert "dip & turn1283" in words
+
+
+def test_rows_of_details_are_named_by_what_they_are_about(tmp_path):
+    few = samples.make_metric("few_shot_classification", 0.8)
+    few["details"] = {"videos": [{"episodes": 7, "interval_95": [0.5, 0.7], "num_videos": 3, "value": 0.6}]}
+    page, _ = write(tmp_path, metrics={"few_shot_classification": few})
+    assert "labelled clipsepisodes95 % intervalvalue370.500 to 0.7000.600" in page.words()
+
+
+def test_settings_are_shown_as_luigi_reads_them_with_the_command(whole):
+    page, _ = whole
+    assert "<pre>luigi --module pipeline RunAll</pre>" in page.source
+    assert "[training]\nmethod = tcc_regression_variance\n" in page.source
+    assert "train_fractions = 0.1, 0.5, 1.0" in page.source
+    for section, options in Settings().as_dict().items():
+        assert f"[{section}]" in page.source
+        for option in options:
+            assert f"{option} =" in page.source
+
+
+def test_tables_and_pictures_can_be_read_aloud(whole):
+    page, _ = whole
+    assert all("scope" in attributes for attributes in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(len(attributes["alt"]) > 40 for attributes in page.all("img"))
+    assert "4.8 seconds, no sound. A is" in page.all("video")[0]["aria-label"]
+    assert page.all("html")[0]["lang"] == "en"
+
+
+def test_the_video_on_the_page_decodes(whole, tmp_path):
+    video = whole[0].all("video")[0]
+    assert {"controls", "loop", "muted", "autoplay", "playsinline"} <= set(video)
+    (tmp_path / "video.mp4").write_bytes(b64decode(video["src"].partition("base64,")[2]))
+    with av.open(str(tmp_path / "video.mp4")) as file:
+        frames = sum(1 for _ in file.decode(video=0))
+    # The longest clip has 42 steps; 0.6 s are held at 10 frames per second.
+    assert frames == 42 + 6
+    assert video["poster"].startswith("data:image/jpeg;base64,")
+
+
+def test_the_same_inputs_give_the_same_bytes_but_for_the_timing_block(tmp_path):
+    pages = []
+    settings = dataclasses.replace(
+        Settings(),
+        device=DeviceConfig(kind="cpu"),
+        execution=ExecutionConfig(data="elsewhere"),
+        videos=VideosConfig(path="moved"),
+        training=TrainingConfig(log_every=7),
+    )
+    for changes in ({}, {"stages": samples.make_stages(seconds=9.5, host="beryl"), "settings": settings.as_dict()}):
+        pages.append(write(tmp_path, num_clips=2, **changes)[0].source)
+    assert "beryl" in pages[1]
+    assert "elsewhere" in pages[1]
+    assert pages[0] != pages[1]
+    assert without_timing(pages[0]) == without_timing(pages[1])
+
+
+def test_a_page_without_its_timing_block_is_damaged(whole):
+    assert "amber" in whole[0].source
+    rest = without_timing(whole[0].source)
+    assert "amber" not in rest
+    assert 'id="provenance"' in rest
+    assert rest.endswith("</html>\n")
+    with pytest.raises(TargetError, match="no whole timing block: it is damaged; delete its folder and run again"):
+        without_timing(rest)
+
+
+def test_names_with_html_in_them_are_shown_as_they_are(tmp_path):
+    evil = '<script>alert("1")</script> & <!-- timing block ends -->'
+    clips = [dataclasses.replace(clip, name=f"{evil}{index}") for index, clip in enumerate(samples.make_clips(count=2))]
+    stages = samples.make_stages()
+    stages[0]["result"]["skipped"] = [{"clip": evil, "reason": evil}]
+    metrics = {evil: samples.make_metric(evil, None, undefined=[{"what": evil, "reason": evil}])}
+    page, _ = write(tmp_path, title=evil, clips=clips, phases=[evil, evil, evil], stages=stages, metrics=metrics)
+    assert len(page.all("script")) == 1
+    assert page.source.count("<!--") == 2
+    assert page.words().count(evil) >= 8
+    for image in page.all("img"):
+        xml.etree.ElementTree.fromstring(b64decode(image["src"].partition("base64,")[2]))
+
+
+def test_without_labels(tmp_path):
+    page, counts = write(tmp_path, phases=[], clips=samples.make_clips(count=2, labelled=False))
+    assert counts["videos"] == 1
+    assert "without labels." in page.words()
+    assert "legend" not in [attributes.get("class") for attributes in page.all("ul")]
+
+
+def test_two_clips_are_enough(tmp_path):
+    page, counts = write(tmp_path, num_clips=2)
+    assert counts["videos"] == 1
+    assert "of 1 pair of test clips" in page.words()
+
+
+def test_one_clip_makes_no_video_and_the_page_says_why(tmp_path):
+    page, counts = write(tmp_path)
+    assert counts["videos"] == 0
+    assert not page.all("video")
+    assert "There is no video: an aligned video takes two clips" in page.words()
+    assert "There is no similarity matrix: an aligned video takes two clips" in page.words()
+    assert "Measured once on 1 test clip (24 frames" in page.words()
+
+
+def test_the_last_checkpoint_needs_no_scores(tmp_path):
+    scores = [{"step": 300, "value": None, "reason": "not scored: the rule is last"}]
+    selection = {"rule": "last", "step": 300, "why": "the last checkpoint", "scores": scores}
+    page, counts = write(tmp_path, selection=selection)
+    assert counts["figures"] == 1
+    assert "Checkpoint 300 is used: the last checkpoint." in page.words()
+    assert "Checkpoint 300 was chosen: the last checkpoint." in page.words()
+
+
+def test_no_history(tmp_path):
+    selection = {**samples.make_selection(), "scores": []}
+    page, counts = write(tmp_path, history=[], selection=selection)
+    assert counts["figures"] == 0
+    assert "There is no history of losses." in page.words()
+
+
+def test_cosine_distance(tmp_path):
+    settings = Settings().as_dict()
+    settings["evaluation"]["distance"] = "cosine"
+    page, counts = write(tmp_path, num_clips=2, settings=settings)
+    assert counts["videos"] == 1
+    assert "Distance (cosine)" in page.words()
+
+
+def test_fewer_frames_than_steps_are_refused(tmp_path):
+    clips = samples.make_clips(count=2)
+    frames = {clip.name: samples.draw_frames(clip)[:5] for clip in clips}
+    with pytest.raises(ShapeError, match=r"5 frames for 30 steps; pass one frame for each step"):
+        write(tmp_path, clips=clips, frames=frames)
+
+
+def test_rendered_videos_are_shown_in_their_own_shape(whole, tmp_path):
+    folder = Settings(videos=VideosConfig(source="folder")).as_dict()
+    stretched, _ = write(tmp_path, num_clips=2, settings=folder)
+    assert int(stretched.all("video")[0]["width"]) == 3 * 32 + 2 * 8
+    assert int(whole[0].all("video")[0]["width"]) == 3 * 44 + 2 * 8
+
+
+def test_progress_ends_at_one(tmp_path):
+    told = []
+    inputs = samples.make_inputs(clips=samples.make_clips(count=2))
+    write_report(tmp_path / "report.html", inputs, SMALL, progress=lambda fraction, status: told.append(fraction))
+    assert told == sorted(told)
+    assert told[-1] == 1
