@@ -20,7 +20,7 @@ import luigi.task_register
 from pipeline import settings as settings_module
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest, sha256_file
 from tcc.config import Settings
-from tcc.errors import TccError
+from tcc.errors import TccError, explain
 from tcc.progress import Progress
 
 _HIDDEN = ("fingerprint", "rerun", "attempt")
@@ -106,9 +106,9 @@ class StageTask(luigi.Task):
         values = dict(super().get_param_values(params, args, kwargs))
         try:
             values["fingerprint"] = cls._fingerprint({k: v for k, v in values.items() if k not in _HIDDEN})
-        except TccError as error:
+        except (TccError, ImportError) as error:
             if luigi.cmdline_parser.CmdlineParser.get_instance():
-                sys.exit(f"error: {error}")  # one clear line instead of Luigi's traceback
+                sys.exit(f"error: {explain(error)}")  # one clear line instead of Luigi's traceback
             raise
         if values["rerun"] and not values["attempt"]:
             values["attempt"] = f"{time.time():.3f}"

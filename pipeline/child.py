@@ -27,7 +27,7 @@ from pipeline.base import Job, StageTask
 from pipeline.provenance import LOG, MANIFEST, describe_run, hash_files, write_json
 from pipeline.supervisor import die_with_parent
 from tcc.config import Settings
-from tcc.errors import TargetError, TccError
+from tcc.errors import TargetError, explain
 from tcc.progress import Interrupted, Progress
 
 EXIT_FAILED = 1
@@ -81,8 +81,7 @@ def _build(task: StageTask, events: TextIO, stop: threading.Event) -> int:
             return EXIT_INTERRUPTED
         except Exception as error:
             traceback.print_exc()
-            text = str(error) if isinstance(error, TccError) else f"{type(error).__name__}: {error}"
-            _send(events, {"error": text, "log": str(work / LOG)})
+            _send(events, {"error": explain(error), "log": str(work / LOG)})
             return EXIT_FAILED
     _publish(work, task.directory)
     return 0

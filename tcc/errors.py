@@ -63,3 +63,15 @@ class TrainingDiverged(TccError):
 
 class TargetError(TccError):
     """A stage's target is damaged, incomplete, or in use."""
+
+
+_OPENCV_LIBRARIES = ("libGL.so", "libgthread", "libglib")
+
+
+def explain(error: BaseException) -> str:
+    """An error as one message for a person; what to install where OpenCV misses a library of the system."""
+    if isinstance(error, TccError):
+        return str(error)
+    if isinstance(error, ImportError) and any(library in str(error) for library in _OPENCV_LIBRARIES):
+        return f"OpenCV cannot be loaded ({error}); on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
+    return f"{type(error).__name__}: {error}"

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tcc.shapes import check_rank
 
@@ -89,6 +89,7 @@ def training_curve(history: Sequence[Mapping[str, Any]], *, chosen_step: Optiona
             _draw_term(axes, *_points(history, name), name, next(dashes))
         _scale_losses(axes, history)
         axes.set_xlabel("training step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("loss")
         _mark_step(axes, chosen_step)
         if len(loss_terms(history)) > 1:
@@ -111,6 +112,7 @@ def checkpoint_scores(scores: Sequence[Mapping[str, Any]], *, chosen_step: Optio
         for step, value in chosen:
             axes.plot([step], [value], "o", markersize=11, markerfacecolor="none", markeredgecolor=VERMILION, mew=2)
         axes.set_xlabel("training step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(label)
         _mark_step(axes, chosen_step)
         return _svg(figure)

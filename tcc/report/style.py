@@ -28,7 +28,8 @@ section + section { border-top: 1px solid var(--line); }
 .scroll { overflow-x: auto; margin: 0 0 1rem; position: relative; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--faint); padding-bottom: .4rem; }
-caption span { display: block; max-width: min(46rem, calc(100vw - 2rem)); }
+caption span { display: block; width: max-content; max-width: min(25rem, calc(100vw - 2rem)); }
+.metrics caption span { max-width: min(46rem, calc(100vw - 2rem)); }
 th, td { padding: .35rem 1.1rem .35rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; }
 thead th { vertical-align: bottom; border-bottom: 1px solid var(--ink); }
@@ -46,7 +47,8 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .metrics tbody th b { font-weight: 600; }
 .metrics tbody th small { display: block; color: var(--faint); font-size: .8rem; }
 .metrics .model { background: var(--tint); }
-.metrics td[colspan].undefined { text-align: left; white-space: normal; }
+.metrics td.undefined { white-space: normal; }
+.metrics td[colspan].undefined { text-align: left; }
 .undefined, .warning { color: var(--warn); }
 .best { display: block; font-size: .72rem; line-height: 1.2; letter-spacing: .02em; }
 .interval { display: block; font-size: .75rem; line-height: 1.25; color: var(--faint); white-space: nowrap; }

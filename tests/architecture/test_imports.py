@@ -19,10 +19,11 @@ ALLOWED = {
     "tcc/video": ("tcc.video", *FOUNDATION),
     "tcc/rendering": ("tcc.rendering", "tcc.video", *FOUNDATION),
     "tcc/weights": ("tcc.weights", *FOUNDATION),
+    "tcc/report": ("tcc.report", "tcc.figures", "tcc.alignment", *FOUNDATION),
     "tcc/models": ("tcc.models", "tcc.device", "tcc.video.shards", *FOUNDATION),
     "tcc/dataset": ("tcc.dataset", "tcc.video.shards", *FOUNDATION),
 }
-WITHOUT_TENSORFLOW = ("tcc/evaluation", "tcc/alignment", "tcc/video", "tcc/rendering", "tcc/weights")
+WITHOUT_TENSORFLOW = ("tcc/report", "tcc/evaluation", "tcc/alignment", "tcc/video", "tcc/rendering", "tcc/weights")
 
 
 def imports(path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +24,11 @@ from tcc.evaluation import (
     principal_components,
     standard_baselines,
 )
+from tcc.sequences import save_sequences
 from tests.reference import evaluation as reference
 from tests.tcc.evaluation_clips import PHASES, TRIMS, clip_of, random_clips
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
 METRICS = [
     "phase_classification",
@@ -167,6 +170,30 @@ def test_evaluate_measures_clocks_by_difference_also_with_cosine():
     results = evaluate(clips, clips, phases=PHASES, split="val", config=config, baselines=baselines)
     assert results["kendalls_tau"]["details"]["distance"] == "cosine"
     assert results["kendalls_tau"]["baselines"]["clock_length"]["value"] > 0.99
+
+
+def test_the_documented_example_runs(tmp_path, monkeypatch, capsys):
+    for seed, split in enumerate(("train", "test")):
+        save_sequences(tmp_path / f"{split}.npz", random_clips(seed=seed, count=3, num_phases=5), phases=PHASES)
+    example = DOCUMENT.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    variables = {}
+    exec(example, variables)
+    assert list(variables["results"]) == METRICS
+    assert float(capsys.readouterr().out) == variables["results"]["kendalls_tau"]["value"]
+
+
+def test_protocols_metrics_and_baselines_are_documented():
+    text = DOCUMENT.read_text(encoding="utf-8").replace("Kendall's", "Kendalls")
+    train, test = (random_clips(seed=seed, count=3, num_phases=5) for seed in (0, 1))
+    features = tuple(feature_clips(seed=seed, count=3) for seed in (0, 1))
+    baselines = standard_baselines(train, test, features=features, components=2)
+    results = evaluate(train, test, phases=PHASES, split="test", config=CONFIG)
+    headings = [f"## {name.replace('_', ' ').replace('few shot', 'few-shot')}" for name in METRICS]
+    for heading, result in zip(headings, results.values()):
+        assert f"{heading} (`{result['protocol']}`)".lower() in text.lower()
+    for name in baselines:
+        assert f"| `{name}` |" in text
 
 
 def test_evaluation_imports_no_tensorflow():
