@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -34,15 +32,6 @@ def check_distance(distance: str) -> None:
     """Raise SettingsError unless `distance` is one of DISTANCES."""
     if distance not in DISTANCES:
         raise SettingsError(f"distance: must be one of {', '.join(DISTANCES)}; got {distance!r}")
-
-
-def expanded_squares(query: np.ndarray, candidates: np.ndarray, *, out: Optional[np.ndarray] = None) -> np.ndarray:
-    """Squared distances [Tq, Tc] as |q|^2 + |c|^2 - 2 q.c, at least 0; for float64 arrays near the origin."""
-    squares = np.matmul(query, candidates.T, out=out)
-    squares *= -2
-    squares += np.einsum("td,td->t", query, query)[:, None]
-    squares += np.einsum("td,td->t", candidates, candidates)
-    return np.maximum(squares, 0, out=squares)
 
 
 def check_embeddings(name: str, array: np.ndarray, distance: str) -> np.ndarray:

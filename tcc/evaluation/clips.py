@@ -151,10 +151,15 @@ def why_indistinct(clip: ClipSequence) -> Optional[str]:
     return CONSTANT if is_constant(clip.values) else None
 
 
-def is_constant(embeddings: np.ndarray) -> bool:
-    """Whether all rows are the same up to CONSTANT_TOLERANCE of the largest value."""
+def is_constant(embeddings: np.ndarray, *, largest: Optional[float] = None) -> bool:
+    """Whether all rows are the same up to CONSTANT_TOLERANCE of the largest number (`largest`, where they were moved)."""
     spread = (embeddings.max(axis=0) - embeddings.min(axis=0)).max()
-    return bool(spread <= CONSTANT_TOLERANCE * np.abs(embeddings).max())
+    return bool(spread <= CONSTANT_TOLERANCE * (largest_number(embeddings) if largest is None else largest))
+
+
+def largest_number(embeddings: np.ndarray) -> float:
+    """The largest absolute value."""
+    return float(max(embeddings.max(), -embeddings.min()))
 
 
 def phase_runs(labels: np.ndarray) -> List[PhaseRun]:

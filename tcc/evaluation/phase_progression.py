@@ -17,11 +17,13 @@ from tcc.evaluation.clips import (
     has_label,
     is_constant,
     key_event_name,
+    largest_number,
     phase_boundary,
     phase_runs,
     usable_splits,
 )
 from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
+from tcc.evaluation.threads import one_blas_thread
 from tcc.sequences import ClipSequence
 
 METRIC = "phase_progression"
@@ -73,7 +75,12 @@ def phase_progression(
 
     usable_train, usable_test, undefined = usable_splits(METRIC, train, test, phases, split, usable=usable)
     train_frames, test_frames = _join(usable_train, len(phases)), _join(usable_test, len(phases))
-    fractions = [_fit(train_frames, test_frames, fraction) for fraction in ascending_fractions(train_fractions)]
+    largest = largest_number(train_frames.embeddings)
+    _move_to_origin(train_frames, test_frames)
+    with one_blas_thread():
+        fractions = [
+            _fit(train_frames, test_frames, fraction, largest) for fraction in ascending_fractions(train_fractions)
+        ]
     undefined += [left_out(f"fraction {entry['fraction']:g}", CONSTANT) for entry in fractions if "scores" not in entry]
     if "scores" not in fractions[-1]:  # a smaller fraction is part of the largest
         raise nothing_left(METRIC, "fraction", undefined)
@@ -112,22 +119,32 @@ def progression_targets(labels: np.ndarray, num_phases: int) -> np.ndarray:
 def least_squares(embeddings: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Weights [D, K] and offsets [K] of the least squares fit with the smallest weights; float64.
 
-    By normal equations about the means; where those are singular by the eigenvalues of the smaller Gram matrix.
+    By normal equations; where those are singular by the eigenvalues of the smaller Gram matrix.
+
+    Args: embeddings [N, D] and targets [N, K] near the origin: sums of squares that are much larger than the variance
+      lose its digits.
     """
     mean, target_mean = embeddings.mean(axis=0), targets.mean(axis=0)
-    centred, wanted = embeddings - mean, targets - target_mean
-    weights = _solve_normal_equations(centred, wanted)
+    weights = _solve_normal_equations(embeddings, targets) if len(embeddings) > len(mean) else None
     if weights is None:
-        weights = _smallest_weights(centred, wanted)
+        weights = _smallest_weights(embeddings - mean, targets - target_mean)
     return weights, target_mean - mean @ weights
 
 
 def _join(clips: Sequence[ClipSequence], num_phases: int) -> _Frames:
-    return _Frames(
-        np.concatenate([clip.values for clip in clips]).astype(np.float64),
-        np.concatenate([progression_targets(clip.labels, num_phases) for clip in clips]),
-        np.concatenate([[0], np.cumsum([len(clip) for clip in clips])]),
-    )
+    bounds = np.concatenate([[0], np.cumsum([len(clip) for clip in clips])])
+    embeddings = np.empty((bounds[-1], clips[0].values.shape[1]))
+    for clip, start in zip(clips, bounds):
+        embeddings[start : start + len(clip)] = clip.values
+    targets = np.concatenate([progression_targets(clip.labels, num_phases) for clip in clips])
+    return _Frames(embeddings, targets, bounds)
+
+
+def _move_to_origin(train: _Frames, test: _Frames) -> None:
+    """Subtract the training mean in place, which no score notices."""
+    mean = train.embeddings.mean(axis=0)
+    for frames in (train, test):
+        np.subtract(frames.embeddings, mean, out=frames.embeddings)
 
 
 def _why_without_key_events(clip: ClipSequence, phases: Sequence[str]) -> Optional[str]:
@@ -138,11 +155,11 @@ def _why_without_key_events(clip: ClipSequence, phases: Sequence[str]) -> Option
     return next((boundary for boundary in boundaries if isinstance(boundary, str)), None)
 
 
-def _fit(train: _Frames, test: _Frames, fraction: float) -> Dict[str, Any]:
+def _fit(train: _Frames, test: _Frames, fraction: float, largest: float) -> Dict[str, Any]:
     num_clips = first_fraction(len(train.bounds) - 1, fraction)
     end = train.bounds[num_clips]
     entry: Dict[str, Any] = {"fraction": fraction, "train_clips": num_clips}
-    if is_constant(train.embeddings[:end]):
+    if is_constant(train.embeddings[:end], largest=largest):
         return entry
     weights, offsets = least_squares(train.embeddings[:end], train.targets[:end])
     train_scores, _ = _score(train.embeddings[:end] @ weights + offsets, train.targets[:end])
@@ -164,17 +181,19 @@ def _describe(entry: Dict[str, Any]) -> Dict[str, Any]:
     return {**described, "value": np.mean(entry["scores"]), "train_value": np.mean(entry["train_scores"])}
 
 
-def _solve_normal_equations(centred: np.ndarray, wanted: np.ndarray) -> Optional[np.ndarray]:
-    if len(centred) <= centred.shape[1]:
-        return None
+def _solve_normal_equations(embeddings: np.ndarray, targets: np.ndarray) -> Optional[np.ndarray]:
+    """Weights, or None where the equations are singular or nearly so."""
+    count, total = len(embeddings), embeddings.sum(axis=0)
+    gram = embeddings.T @ embeddings - np.outer(total, total / count)
+    products = embeddings.T @ targets - np.outer(total, targets.mean(axis=0))
     try:
-        factor = linalg.cho_factor(centred.T @ centred, lower=True)
+        factor = linalg.cho_factor(gram, lower=True)
     except linalg.LinAlgError:
         return None
     pivots = factor[0].diagonal()
     if pivots.min() < _SMALLEST_PIVOT_RATIO * pivots.max():
         return None
-    return linalg.cho_solve(factor, centred.T @ wanted)
+    return linalg.cho_solve(factor, products)
 
 
 def _smallest_weights(centred: np.ndarray, wanted: np.ndarray) -> np.ndarray:

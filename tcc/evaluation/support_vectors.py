@@ -12,7 +12,6 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 import numpy as np
 from sklearn.svm import SVC
 
-from tcc.alignment.distance import expanded_squares
 from tcc.errors import MetricUndefined
 from tcc.evaluation.clips import CONSTANT, CONSTANT_TOLERANCE
 from tcc.evaluation.threads import one_blas_thread
@@ -55,10 +54,13 @@ class PhaseClassifier:
         self._highest = np.stack([clip.max(axis=0) for clip in frames])
         self._moments = _moments(frames)
         joined = np.concatenate([*frames, *(clip.values for clip in test)])
-        self._frames = joined - joined[: len(self._labels)].mean(axis=0)
+        joined -= joined[: len(self._labels)].mean(axis=0)
+        self._size = joined.shape[1]
+        self._factors = _factors(joined)
         fits = len(joined) * len(self._labels) * 8 <= MAX_TABLE_BYTES
-        wanted = joined.shape[1] > SMALL_SIZE and fits
-        self._table = expanded_squares(self._frames, self._frames[: len(self._labels)]) if wanted else None
+        self._table = None
+        if self._size > SMALL_SIZE and fits:
+            self._table = self._left(slice(None)) @ self._factors[: len(self._labels)].T
         self._memory = threading.local()
 
     def score_each(
@@ -87,10 +89,10 @@ class PhaseClassifier:
         rows = np.concatenate([np.arange(self._bounds[clip], self._bounds[clip + 1]) for clip in clips])
         labels = self._labels[rows]
         self._check(clips, labels)
-        gamma = 1 / (self._frames.shape[1] * self._variance(clips))
+        gamma = 1 / (self._size * self._variance(clips))
         machine = self._fit(rows, labels, gamma)
         support, weights = rows[machine.support_], pairwise_weights(machine)
-        test_rows = np.arange(len(self._labels), len(self._frames))
+        test_rows = np.arange(len(self._labels), len(self._factors))
         train_predictions, test_predictions = (
             self._predict(machine, query, support, weights, gamma) for query in (rows, test_rows)
         )
@@ -121,7 +123,7 @@ class PhaseClassifier:
 
     def _fit(self, rows: np.ndarray, labels: np.ndarray, gamma: float) -> SVC:
         if self._table is None and len(rows) > MAX_KERNEL_FRAMES:
-            return SVC(kernel="rbf", gamma=gamma).fit(self._frames[rows], labels)
+            return SVC(kernel="rbf", gamma=gamma).fit(np.ascontiguousarray(self._factors[rows, : self._size]), labels)
         return SVC(kernel="precomputed").fit(self._kernel(rows, rows, gamma), labels)
 
     def _predict(
@@ -135,11 +137,18 @@ class PhaseClassifier:
         """exp(-gamma |x - y|^2) of query frames x and training frames y; overwritten by this thread's next one."""
         if self._table is None:
             out = self._buffer(len(query), len(rows))
-            exponents = expanded_squares(self._frames[query], self._frames[rows], out=out)
+            exponents = np.matmul(self._left(query), (gamma * self._factors[rows]).T, out=out)
         else:
             exponents = self._table[np.ix_(query, rows)]
-        exponents *= -gamma
+            exponents *= gamma
         return np.exp(exponents, out=exponents)
+
+    def _left(self, rows: Union[np.ndarray, slice]) -> np.ndarray:
+        """[2 x, -|x|^2, 1] for the factors [x, 1, -|x|^2]: a product of both is -|x - y|^2, in one pass over memory."""
+        factors = self._factors[rows]
+        left = 2 * factors
+        left[:, -2], left[:, -1] = factors[:, -1], 1
+        return left
 
     def _buffer(self, *shape: int) -> np.ndarray:
         """Memory of this thread that is used again and again: fresh memory costs more than filling it."""
@@ -180,6 +189,14 @@ def _vote(machine: SVC, products: np.ndarray) -> np.ndarray:
         votes[:, i] += decision > 0
         votes[:, j] += decision <= 0
     return machine.classes_[votes.argmax(axis=1)]
+
+
+def _factors(frames: np.ndarray) -> np.ndarray:
+    """[x, 1, -|x|^2] for each frame x near the origin, [N, D + 2]."""
+    factors = np.ones((len(frames), frames.shape[1] + 2))
+    factors[:, :-2] = frames
+    factors[:, -1] = -np.einsum("td,td->t", frames, frames)
+    return factors
 
 
 def _moments(clips: Sequence[np.ndarray]) -> np.ndarray:

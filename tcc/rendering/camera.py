@@ -47,11 +47,11 @@ class Camera:
 
 def draw_camera(rng: np.random.Generator, frame_size: Tuple[int, int]) -> Camera:
     """A random view of the table: direction, distance, zoom, roll, and left or right handed."""
-    yaw, pitch, roll = np.radians([rng.uniform(-13, 13), rng.uniform(12, 24), rng.uniform(-3, 3)])
-    distance = rng.uniform(5.5, 9.0)
-    visible_height = rng.uniform(3.1, 3.7)
-    target = np.array([rng.uniform(-0.12, 0.2), rng.uniform(1.0, 1.15), 0.0])
-    mirrored = bool(rng.random() < 0.35)
+    yaw, pitch, roll = np.radians([rng.uniform(-10, 10), rng.uniform(12, 22), rng.uniform(-2, 2)])
+    distance = rng.uniform(6.0, 9.0)
+    visible_height = rng.uniform(3.05, 3.5)
+    target = np.array([rng.uniform(-0.05, 0.15), rng.uniform(1.02, 1.14), 0.0])
+    mirrored = bool(rng.random() < 0.0)
     return look_at(target, yaw, pitch, roll, distance, visible_height, mirrored, frame_size)
 
 

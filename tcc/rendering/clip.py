@@ -170,7 +170,7 @@ class _Stage:
             [lip[0] - 0.2 * np.sqrt(share), lip[1] + share**1.4 * (surface - lip[1]), np.full(7, lip[2])], axis=1
         )
         points = self.camera.project(path)
-        painting.stroke(canvas, points, course.cup.liquid, 0.15 * pixels)
+        painting.stroke(canvas, points, course.cup.liquid, 0.17 * pixels)
         painting.stroke(canvas, points - [0.02 * pixels, 0], painting.shade(course.cup.liquid, 1.4), 0.04 * pixels)
 
 
@@ -219,22 +219,22 @@ def _stage(config: RenderingConfig, name: str, with_action: bool) -> _Stage:
 
 def _course(rng: np.random.Generator) -> Tuple[Course, Hand]:
     liquid = painting.hsv(rng.random(), rng.uniform(0.75, 1.0), rng.uniform(0.35, 0.85))
-    cup = _action_vessel(rng, liquid, height=rng.uniform(0.95, 1.25), radius=rng.uniform(0.36, 0.48))
-    target = _action_vessel(rng, liquid, height=rng.uniform(0.75, 1.2), radius=rng.uniform(0.42, 0.62))
+    cup = _action_vessel(rng, liquid, height=rng.uniform(1.0, 1.2), radius=rng.uniform(0.38, 0.47))
+    target = _action_vessel(rng, liquid, height=rng.uniform(0.85, 1.1), radius=rng.uniform(0.45, 0.58))
     hand = draw_hand(rng)
-    rest = np.array([rng.uniform(0.7, 1.05), 0.0, rng.uniform(-0.2, 0.25)])
-    stands = np.array([-rng.uniform(0.7, 1.05), 0.0, rng.uniform(-0.2, 0.25)])
+    rest = np.array([rng.uniform(0.78, 0.98), 0.0, rng.uniform(-0.1, 0.15)])
+    stands = np.array([-rng.uniform(0.78, 0.98), 0.0, rng.uniform(-0.1, 0.15)])
     lip_x = stands[0] + rng.uniform(0.0, 0.5) * target.radius + 0.1
     course = Course(
         cup=cup,
         target=target,
         rest=rest,
         target_position=stands,
-        pour_point=np.array([lip_x, target.height + rng.uniform(0.22, 0.5), stands[2]]),
-        cup_fills=(rng.uniform(0.75, 0.92), rng.uniform(0.0, 0.02)),
-        target_fills=(rng.uniform(0.0, 0.02), rng.uniform(0.7, 0.92)),
-        away=rng.uniform(3.2, 3.8) * hand.direction + [0.0, rng.uniform(-0.1, 0.8), 0.0],
-        arcs=(rng.uniform(-0.1, 0.4), rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.6)),
+        pour_point=np.array([lip_x, target.height + rng.uniform(0.25, 0.4), stands[2]]),
+        cup_fills=(rng.uniform(0.78, 0.92), 0.0),
+        target_fills=(0.0, rng.uniform(0.7, 0.92)),
+        away=rng.uniform(2.9, 3.3) * hand.direction + [0.0, rng.uniform(0.0, 0.5), 0.0],
+        arcs=(rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.55), rng.uniform(0.3, 0.55)),
     )
     return course, hand
 

@@ -14,9 +14,9 @@ Distractor = Callable[[np.ndarray, float], None]  # draws itself on the canvas a
 
 
 def draw_distractors(rng: np.random.Generator, camera: Camera) -> List[Distractor]:
-    """One to three moving things for one clip."""
+    """One or two moving things for one clip."""
     makers = (_pendulum, _rolling_ball, _butterfly, _screen, _passer_by, _mobile, _toy_car)
-    chosen = rng.choice(len(makers), size=int(rng.integers(1, 4)), replace=False)
+    chosen = rng.choice(len(makers), size=int(rng.integers(1, 3)), replace=False)
     return [makers[int(index)](rng, camera) for index in sorted(chosen)]
 
 

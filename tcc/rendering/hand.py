@@ -63,11 +63,11 @@ def draw_hand(rng: np.random.Generator) -> Hand:
     """A random hand, sleeve and direction of the arm."""
     tone = rng.random()
     skin = painting.hsv(0.045 + 0.035 * rng.random(), 0.3 + 0.38 * tone, 0.95 - 0.58 * tone)
-    if rng.random() < 0.12:
+    if rng.random() < 0.06:
         skin = painting.hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.4, 0.95))  # a glove
     hue, saturation, value = rng.random(), rng.uniform(0.0, 0.95), rng.uniform(0.15, 0.95)
     sleeve = painting.hsv(hue, saturation, value)
-    azimuth = np.radians(rng.uniform(0, 30))
+    azimuth = np.radians(rng.uniform(5, 25))
     elbow = 5.0 * np.array([np.cos(azimuth), 0.0, 0.5 * np.sin(azimuth)]) + [0.0, rng.uniform(0.5, 1.9), 0.0]
     return Hand(
         skin=skin,

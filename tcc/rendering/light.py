@@ -62,7 +62,7 @@ def draw_light(rng: np.random.Generator, frame_size: Tuple[int, int]) -> Light:
     warmth = rng.uniform(-0.14, 0.14)
     exposure = rng.uniform(0.95, 1.3)
     shape = (frame_size[1] + 33, frame_size[0] + 33)
-    sigma = rng.uniform(1.0, 7.0)
+    sigma = rng.uniform(1.0, 6.0)
     gray = rng.standard_normal((*shape, 1), dtype=np.float32)
     color = rng.standard_normal((*shape, 3), dtype=np.float32)
     return Light(

@@ -70,8 +70,8 @@ def _pairs(values: np.ndarray) -> List[Tuple[int, int]]:
 
 
 def _shares(rng: np.random.Generator, count: int, *, last: bool) -> np.ndarray:
-    """Share of the phase done at each of its frames: a random ease in and out, and perhaps a pause."""
-    ease = rng.uniform(0.9, 1.3)
+    """Share of the phase done at each of its frames: quickest near its ends, so that borders are seen, and perhaps a pause."""
+    ease = rng.uniform(0.72, 1.0)
     pause_at, pause = rng.uniform(0.25, 0.75), rng.uniform(0.1, 0.25) * (rng.random() < 0.5)
     time = np.arange(count) / max(count - 1 if last else count, 1)
     if last and count == 1:
@@ -132,10 +132,10 @@ class Course:
         return Pose(self.rest, 0.0, cup_fill, target_fill, self.rest + offset, grip, (0.0, 0.0))
 
     def _reach(self, share: float) -> Pose:
-        return self._at_rest(min(share / 0.85, 1.0), _smooth((share - 0.75) / 0.25), after=False)
+        return self._at_rest(min(share / 0.9, 1.0), _smooth((share - 0.8) / 0.2), after=False)
 
     def _leave(self, share: float) -> Pose:
-        return self._at_rest(1 - max(share - 0.12, 0.0) / 0.88, 1 - _smooth(share / 0.2), after=True)
+        return self._at_rest(1 - max(share - 0.05, 0.0) / 0.95, 1 - _smooth(share / 0.12), after=True)
 
     def _pouring_position(self, tilt: float) -> np.ndarray:
         return self.pour_point - place(self.cup.lip, np.zeros(3), tilt)
@@ -149,7 +149,7 @@ class Course:
 
     def _lift(self, share: float) -> Pose:
         tilt = self.cup.spill_tilt(self.cup_fills[0])
-        return self._carried(share, tilt * max(share - 0.3, 0.0) / 0.7, tilt, self.arcs[1], after=False)
+        return self._carried(share, tilt * max(share - 0.25, 0.0) / 0.75, tilt, self.arcs[1], after=False)
 
     def _pour(self, share: float) -> Pose:
         cup_fill = self.cup_fills[0] + share * (self.cup_fills[1] - self.cup_fills[0])
@@ -162,7 +162,7 @@ class Course:
 
     def _put_back(self, share: float) -> Pose:
         tilt = self.cup.spill_tilt(self.cup_fills[1])
-        return self._carried(1 - share, tilt * max(1 - share / 0.55, 0.0), tilt, self.arcs[2], after=True)
+        return self._carried(1 - share, tilt * max(1 - share / 0.5, 0.0), tilt, self.arcs[2], after=True)
 
 
 def _smooth(value: float) -> float:

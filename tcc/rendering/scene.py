@@ -18,7 +18,7 @@ _SUPERSAMPLING = 2
 
 def draw_backdrop(rng: np.random.Generator, camera: Camera, slant: Slant) -> np.ndarray:
     """The canvas uint8 [H, W, 3] before anything moves: textured table and wall, pictures, clutter and its shadows."""
-    wall = -rng.uniform(1.9, 3.6)
+    wall = -rng.uniform(2.2, 3.2)
     canvas = _floor_and_wall(rng, camera, wall)
     for _ in range(rng.integers(1, 4)):
         _hang(rng, canvas, camera, wall)
@@ -89,13 +89,13 @@ def _texture_quad(rng: np.random.Generator, canvas: np.ndarray, points: np.ndarr
 
 
 def _clutter_places(rng: np.random.Generator, wall: float) -> list:
-    behind = [(rng.uniform(-4.2, 4.2), rng.uniform(wall + 0.4, -0.95)) for _ in range(rng.integers(2, 6))]
+    behind = [(rng.uniform(-4.2, 4.2), rng.uniform(wall + 0.3, -1.3)) for _ in range(rng.integers(1, 4))]
     beside = [(rng.uniform(-3.4, -2.2), rng.uniform(-0.8, 0.8)) for _ in range(rng.integers(0, 2))]
     return behind + beside
 
 
 def _random_color(rng: np.random.Generator) -> painting.Color:
-    return painting.hsv(rng.random(), rng.uniform(0.05, 0.6), rng.uniform(0.2, 0.95))
+    return painting.hsv(rng.random(), rng.uniform(0.05, 0.45), rng.uniform(0.3, 0.9))
 
 
 def _shadow_of(canvas: np.ndarray, camera: Camera, points: np.ndarray, slant: Slant) -> None:
@@ -104,7 +104,7 @@ def _shadow_of(canvas: np.ndarray, camera: Camera, points: np.ndarray, slant: Sl
 
 def _draw_box(rng, canvas: np.ndarray, camera: Camera, x: float, z: float, slant: Slant) -> None:
     """A book, a carton, a block: the faces that are turned to the camera."""
-    width, height, depth = rng.uniform(0.2, 0.75), rng.uniform(0.2, 1.5), rng.uniform(0.1, 0.35)
+    width, height, depth = rng.uniform(0.2, 0.6), rng.uniform(0.2, 1.0), rng.uniform(0.1, 0.3)
     turn = rng.uniform(-0.6, 0.6)
     base = np.array([[-width, depth], [width, depth], [width, -depth], [-width, -depth]])
     base = base @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + [x, z]
@@ -125,7 +125,7 @@ def _draw_box(rng, canvas: np.ndarray, camera: Camera, x: float, z: float, slant
 
 def _draw_can(rng, canvas: np.ndarray, camera: Camera, x: float, z: float, slant: Slant) -> None:
     """Something round and opaque: a can, a pot, a bottle."""
-    body = _clutter_vessel(rng, rng.uniform(0.5, 1.6), rng.uniform(0.2, 0.5), 1.0)
+    body = _clutter_vessel(rng, rng.uniform(0.4, 1.1), rng.uniform(0.15, 0.35), 1.0)
     placed = body.rings + [x, 0.0, z]
     _shadow_of(canvas, camera, placed.reshape(-1, 3), slant)
     outside = camera.project(placed.reshape(-1, 3)).reshape(placed.shape[:2] + (2,))

@@ -20,7 +20,7 @@ def texture(rng: np.random.Generator) -> np.ndarray:
     first, second = _two_colors(rng)
     mixed = np.clip(kind(rng), 0, 1)[..., None]
     tile = first * (1 - mixed) + second * mixed
-    tile *= 1 + rng.uniform(0.05, 0.25) * (clouds(rng)[..., None] - 0.5)
+    tile *= 1 + rng.uniform(0.05, 0.2) * (clouds(rng)[..., None] - 0.5)
     tile += rng.normal(0, rng.uniform(1, 7), (SIZE, SIZE, 1))
     return np.clip(tile, 0, 255).astype(np.uint8)
 
@@ -36,9 +36,9 @@ def clouds(rng: np.random.Generator, octaves: Tuple[int, ...] = (4, 9, 21)) -> n
 
 
 def _two_colors(rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
-    hue, saturation, value = rng.random(), 0.5 * rng.random() ** 1.5, rng.uniform(0.35, 1.0)
+    hue, saturation, value = rng.random(), 0.5 * rng.random() ** 1.5, rng.uniform(0.45, 0.95)
     first = painting.hsv(hue, saturation, value)
-    contrast = rng.uniform(0.06, 0.28) * (1 if value < 0.55 else -1)
+    contrast = rng.uniform(0.05, 0.18) * (1 if value < 0.55 else -1)
     second = painting.hsv(hue + rng.choice([0.02, 0.08, 0.5]) * rng.random(), saturation * rng.uniform(0.4, 1.3), value + contrast)
     return np.array(first, dtype=np.float32), np.array(second, dtype=np.float32)
 

@@ -35,7 +35,7 @@ class Vessel:
       inner_rings: the inside, that is the surface of a full load.
       volume: float64 [N, 2], x and y of points spread evenly over the inside, to measure liquid with.
       tilts, spill_fractions: float64 [A]; the share of its volume that a vessel can hold at each tilt (radians).
-      glass, liquid: colours. glass_opacity: of the walls. band: (low, high, colour) of a painted ring, or None.
+      glass, liquid: colours. glass_opacity: of the walls. band: (height from 0 to 1, colour) of a painted line around it, or None.
     """
 
     height: float
@@ -48,7 +48,7 @@ class Vessel:
     glass: Color
     liquid: Color
     glass_opacity: float
-    band: Optional[Tuple[float, float, Color]]
+    band: Optional[Tuple[float, Color]]
 
     @property
     def lip(self) -> np.ndarray:
@@ -95,7 +95,7 @@ def make_vessel(
     tilts = np.linspace(0, _MAX_TILT, 50)
     lip = np.array([-inner_radii[-1], height])
     spill = [np.mean(volume @ [np.sin(t), np.cos(t)] < lip @ [np.sin(t), np.cos(t)]) for t in tilts]
-    low = rng.uniform(0.1, 0.6)
+    band_height = rng.uniform(0.2, 0.8)
     return Vessel(
         height=height,
         radius=radius,
@@ -108,7 +108,7 @@ def make_vessel(
         glass=glass,
         liquid=liquid,
         glass_opacity=glass_opacity,
-        band=None if band is None else (low, low + rng.uniform(0.03, 0.06), band),
+        band=None if band is None else (band_height, band),
     )
 
 
@@ -154,7 +154,7 @@ def draw_liquid(
     canvas: np.ndarray, camera: Camera, vessel: Vessel, position: np.ndarray, tilt: float, fraction: float
 ) -> None:
     """The liquid: the part of the inside below a level surface, and that surface."""
-    if fraction < 0.012:
+    if fraction < 0.02:
         return
     points = place(vessel.inner_rings, position, tilt)
     level = position[1] + vessel.level(fraction, tilt)
@@ -191,15 +191,8 @@ def draw_front(canvas: np.ndarray, outside: np.ndarray, vessel: Vessel, pixels: 
     """The near wall: painted band, reflections, edges and rim. `pixels` per cup height; `light`: column that shines."""
     sides = outside.shape[1]
     if vessel.band is not None:
-        low, high, color = vessel.band
-        levels = np.array([low, high]) * (len(outside) - 1)
-        rings = [_ring_at(outside, level) for level in levels]
-        painting.translucent(
-            canvas,
-            np.concatenate(rings),
-            0.7,
-            lambda image, origin: painting.fill_hull(image, np.concatenate(rings) - origin, color),
-        )
+        height, color = vessel.band
+        painting.stroke(canvas, _front_arc(outside, height * (len(outside) - 1)), color, 0.06 * pixels)
 
     def shine(image: np.ndarray, origin: np.ndarray) -> None:
         dark, bright = painting.shade(vessel.glass, 0.35), painting.shade(vessel.glass, 1.9)
@@ -213,9 +206,11 @@ def draw_front(canvas: np.ndarray, outside: np.ndarray, vessel: Vessel, pixels: 
     painting.translucent(canvas, outside.reshape(-1, 2), 0.62, shine)
 
 
-def _ring_at(outside: np.ndarray, level: float) -> np.ndarray:
+def _front_arc(outside: np.ndarray, level: float) -> np.ndarray:
+    """The near half (+z in the vessel's own coordinates) of a ring between two rings, [M / 2 + 1, 2]."""
     lower = min(int(level), len(outside) - 2)
-    return outside[lower] + (level - lower) * (outside[lower + 1] - outside[lower])
+    ring = outside[lower] + (level - lower) * (outside[lower + 1] - outside[lower])
+    return ring[: len(ring) // 2 + 1]
 
 
 def _silhouette(outside: np.ndarray) -> Tuple[int, int]:

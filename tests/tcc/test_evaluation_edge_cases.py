@@ -99,16 +99,25 @@ def test_constant_embeddings(metric, settings, clips):
         metric([constant(clip) for clip in clips], **settings)
 
 
-@pytest.mark.parametrize(("metric", "settings"), ACROSS)
-def test_float_noise_on_a_constant_is_constant(metric, settings, clips):
+@pytest.fixture
+def collapsed(clips):
     """A collapsed network's outputs differ in the last digit of float32, from batch to batch."""
     rng = np.random.default_rng(0)
-    collapsed = [
-        with_values(c, np.nextafter(np.full_like(c.values, 0.7), rng.choice([0, 1], c.values.shape).astype(np.float32)))
-        for c in clips
-    ]
+    towards = [rng.choice([0, 1], clip.values.shape).astype(np.float32) for clip in clips]
+    return [with_values(c, np.nextafter(np.full_like(c.values, 0.7), t)) for c, t in zip(clips, towards)]
+
+
+@pytest.mark.parametrize(("metric", "settings"), ACROSS)
+def test_float_noise_on_a_constant_is_constant(metric, settings, collapsed):
+    assert len(np.unique(collapsed[0].values)) == 2
     with pytest.raises(MetricUndefined, match="constant embedding"):
         metric(collapsed, **settings)
+
+
+@pytest.mark.parametrize(("metric", "settings"), ON_TRAINING)
+def test_float_noise_on_constant_training_embeddings_is_constant(metric, settings, collapsed, clips):
+    with pytest.raises(MetricUndefined, match="constant embedding"):
+        metric(collapsed, clips, **settings)
 
 
 def test_a_constant_clip_costs_its_pairs(clips):
