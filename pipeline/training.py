@@ -33,6 +33,7 @@ class TrainTask(StageTask):
         return {
             "training": training,
             "sampling": dataclasses.asdict(settings.sampling),
+            "augmentation": dataclasses.asdict(settings.augmentation),
             "embedder": dataclasses.asdict(settings.embedder),
             "trained": settings.backbone.trained,
         }
@@ -54,6 +55,7 @@ class TrainTask(StageTask):
             job.directory,
             sampling=job.settings.sampling,
             training=job.settings.training,
+            augmentation=job.settings.augmentation,
             progress=job.progress,
             should_stop=job.should_stop,
         )

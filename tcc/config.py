@@ -155,8 +155,8 @@ class SamplingConfig:
     """[sampling] Which frames of a clip enter a training step."""
 
     num_frames: int = 20  # T, frames per clip and step
-    num_context_frames: int = 2  # frames embedded together for one time step
-    context_stride: int = 5  # distance of context frames, in sampled frames
+    num_context_frames: int = 3  # frames embedded together for one time step
+    context_stride: int = 10  # distance of context frames, in sampled frames
     random_offset: int = 1  # the first frame that may be drawn (as the reference's offset_uniform)
 
     def __post_init__(self) -> None:
@@ -164,6 +164,17 @@ class SamplingConfig:
         check_at_least("num_context_frames", self.num_context_frames, 1)
         check_at_least("context_stride", self.context_stride, 1)
         check_at_least("random_offset", self.random_offset, 0)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """[augmentation] Random changes of training clips, drawn once per clip and step."""
+
+    channel_dropout: float = 0.3  # share of feature channels that are flattened to their mean (frozen backbone)
+    flip: bool = True  # mirror the frames of every second clip (trained backbone)
+
+    def __post_init__(self) -> None:
+        check_between("channel_dropout", self.channel_dropout, 0, 0.95)
 
 
 @dataclass(frozen=True)
@@ -320,6 +331,7 @@ SECTIONS = {
     "backbone": BackboneConfig,
     "features": FeaturesConfig,
     "sampling": SamplingConfig,
+    "augmentation": AugmentationConfig,
     "embedder": EmbedderConfig,
     "training": TrainingConfig,
     "selection": SelectionConfig,
@@ -343,6 +355,7 @@ class Settings:
     backbone: BackboneConfig = BackboneConfig()
     features: FeaturesConfig = FeaturesConfig()
     sampling: SamplingConfig = SamplingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     embedder: EmbedderConfig = EmbedderConfig()
     training: TrainingConfig = TrainingConfig()
     selection: SelectionConfig = SelectionConfig()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import collections
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Callable, Deque, Generator, Iterable, List, Sequence, Tuple
+from typing import Any, Callable, Deque, Generator, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tcc.config import SamplingConfig
-from tcc.dataset.augment import flip_horizontally
+from tcc.config import AugmentationConfig, SamplingConfig
+from tcc.dataset.augment import flatten_channels, flip_horizontally
 from tcc.dataset.sampling import context_indices, positive_indices, random_order, sample_frame_indices
 from tcc.errors import SettingsError, ShapeError
 from tcc.sequences import ClipSequence
@@ -54,9 +54,9 @@ class Clips:
         """Values of frames of one clip: indices of any shape [...] -> [..., h, w, C]."""
         raise NotImplementedError
 
-    def augment(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A random change of one clip's values [..., h, w, C] that leaves the action as it is; here none."""
-        return values
+    def augment(self, values: np.ndarray, augmentation: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
+        """A random change of one clip's values [..., h, w, C] that leaves the action as it is."""
+        raise NotImplementedError
 
 
 class FeatureClips(Clips):
@@ -79,6 +79,10 @@ class FeatureClips(Clips):
 
     def gather(self, clip: int, indices: np.ndarray) -> np.ndarray:
         return self.values[clip][indices]
+
+    def augment(self, values: np.ndarray, augmentation: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
+        share = augmentation.channel_dropout
+        return flatten_channels(values, share=share, rng=rng) if share else values
 
 
 class FrameClips(Clips):
@@ -106,8 +110,8 @@ class FrameClips(Clips):
         frames = decode_jpegs([self._jpegs[clip][index] for index in needed])
         return frames[where.reshape(indices.shape)]
 
-    def augment(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return flip_horizontally(values, rng=rng)
+    def augment(self, values: np.ndarray, augmentation: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
+        return flip_horizontally(values, rng=rng) if augmentation.flip else values
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def draw_batch(
     sampling: SamplingConfig,
     batch_size: int,
     positive_window: int = 0,
-    augment: bool = True,
+    augmentation: Optional[AugmentationConfig] = None,
 ) -> Batch:
     """The batch of one step; it depends on nothing but the arguments.
 
@@ -150,7 +154,7 @@ def draw_batch(
       sampling: how many frames, and their context.
       batch_size: B, different clips.
       positive_window: draw a positive for each frame, so many frames before it at most; 0: none.
-      augment: change the clips at random (frames: mirror).
+      augmentation: change the clips at random; None: leave them as they are.
     Raises: SettingsError if there are fewer clips than `batch_size`.
     """
     clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
@@ -168,7 +172,7 @@ def draw_batch(
             positives = positive_indices(anchors, window=positive_window, rng=positives_rng)
             anchors = np.concatenate([anchors, positives])
         values = source.gather(clip, clip_windows(anchors, length, sampling))
-        inputs.append(source.augment(values, augmentation_rng) if augment else values)
+        inputs.append(source.augment(values, augmentation, augmentation_rng) if augmentation else values)
     return Batch(
         step=step,
         clips=clips,

@@ -30,7 +30,7 @@ def render_set(
 
     Writes `videos/<name>`, `labels.csv` (clip, start_seconds, end_seconds, phase, split; half-open stretches that cover
     the clip) and `progress.csv` (clip, frame, seconds, progress). A clip gets its name only when it is whole, so after a
-    kill the next call goes on with the clips that are missing.
+    kill the next call goes on with the clips that are missing. One caller at a time may render into a directory.
 
     Args:
       config: seed, numbers, size, rate and length of the clips.
@@ -42,6 +42,8 @@ def render_set(
     directory = Path(directory)
     videos = directory / "videos"
     videos.mkdir(parents=True, exist_ok=True)
+    for leftover in videos.glob(".*.tmp"):
+        leftover.unlink()
     names = clip_names(config)
     render_clip(config, names[0][0])  # refuses bad settings here rather than in a worker
     missing = [name for name, _ in names if not (videos / name).exists()]
@@ -65,7 +67,6 @@ def render_set(
 
 def write_clip(config: RenderingConfig, name: str, folder: Path) -> None:
     """Render one clip into `folder`; the file has its name only when it is whole."""
-    # A name of its own per process: two that render the same clip do not write into each other's file.
     temporary = folder / f".{name}.{os.getpid()}.tmp"
     try:
         encode(render_clip(config, name), temporary, crf=clip_crf(config, name))

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Union
 
 import numpy as np
 
-from tcc.config import SamplingConfig, TrainingConfig
+from tcc.config import AugmentationConfig, SamplingConfig, TrainingConfig
 from tcc.dataset import Batch, Clips, draw_batch, prefetch
 from tcc.dataset.batches import DROPOUT, seeded_generator
 from tcc.device import require_device
@@ -54,6 +54,7 @@ def train(
     *,
     sampling: SamplingConfig,
     training: TrainingConfig,
+    augmentation: Optional[AugmentationConfig] = None,
     validation_source: Optional[Clips] = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
@@ -69,6 +70,7 @@ def train(
       directory: of this training alone; made where it is absent. Checkpoints of other steps in it are removed.
       sampling: which frames enter a step.
       training: method, optimizer, lengths.
+      augmentation: random changes of the training clips; None: none.
       validation_source: clips whose losses, without training on them, are added to the history at each checkpoint.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised.
@@ -81,7 +83,9 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     optimizer = Adam(encoder.trained_variables())
     first = _resume(directory, source, encoder, optimizer, training)
-    session = _Session(source, encoder, optimizer, directory, sampling, training, validation_source, first)
+    session = _Session(
+        source, encoder, optimizer, directory, sampling, training, augmentation, validation_source, first
+    )
     with contextlib.closing(session):
         session.run(progress, should_stop)
     losses = read_history(directory)[-1]
@@ -108,10 +112,12 @@ def _resume(directory: Path, source: Clips, encoder: Any, optimizer: Adam, train
 class _Session:
     """One run of a training, from one step to the end or an interruption."""
 
-    def __init__(self, source, encoder, optimizer, directory, sampling, training, validation_source, first):
+    def __init__(
+        self, source, encoder, optimizer, directory, sampling, training, augmentation, validation_source, first
+    ):
         self.source, self.encoder, self.optimizer = source, encoder, optimizer
         self.directory, self.sampling, self.training = directory, sampling, training
-        self.validation_source, self.first = validation_source, first
+        self.augmentation, self.validation_source, self.first = augmentation, validation_source, first
         self.step_function = TrainingStep(encoder, optimizer, training)
         self.history = History(directory, last_step=first)
         self.summaries = Summaries(directory)
@@ -161,7 +167,9 @@ class _Session:
         return step % self.training.checkpoint_every == 0 or step == self.training.num_steps
 
     def draw(self, step: int) -> Batch:
-        batch = draw_training_batch(self.source, step, sampling=self.sampling, training=self.training)
+        batch = draw_training_batch(
+            self.source, step, sampling=self.sampling, training=self.training, augmentation=self.augmentation
+        )
         windows = batch.inputs.shape[0] * batch.inputs.shape[1]
         masks = draw_dropout_masks(
             self.encoder.embedder.dropout_mask_shapes(windows),
@@ -181,7 +189,6 @@ class _Session:
                     step,
                     sampling=self.sampling,
                     training=dataclasses.replace(self.training, batch_size=batch_size),
-                    augment=False,
                 )
             )
             for step in range(len(self.validation_source) // batch_size)
@@ -190,7 +197,12 @@ class _Session:
 
 
 def draw_training_batch(
-    source: Clips, step: int, *, sampling: SamplingConfig, training: TrainingConfig, augment: bool = True
+    source: Clips,
+    step: int,
+    *,
+    sampling: SamplingConfig,
+    training: TrainingConfig,
+    augmentation: Optional[AugmentationConfig] = None,
 ) -> Batch:
     """The batch of a step as the settings say; with positives where there is a time-contrastive term."""
     return draw_batch(
@@ -200,7 +212,7 @@ def draw_training_batch(
         sampling=sampling,
         batch_size=training.batch_size,
         positive_window=training.tcn_positive_window if training.tcn_weight else 0,
-        augment=augment,
+        augmentation=augmentation,
     )
 
 

@@ -62,6 +62,6 @@ def test_precedence_is_command_line_environment_file_default(tmp_path):
 
 def test_documents_and_luigi_cfg_agree_with_the_code():
     answer = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "write_configuration.py"), "--check"], capture_output=True, text=True
+        [sys.executable, str(ROOT / "scripts" / "write_docs.py"), "--check"], capture_output=True, text=True
     )
     assert answer.returncode == 0, answer.stdout

@@ -9,9 +9,9 @@ import types
 import numpy as np
 import pytest
 
-from tcc.config import SamplingConfig
+from tcc.config import AugmentationConfig, SamplingConfig
 from tcc.dataset import Clips, FeatureClips, FrameClips, draw_batch, draw_clips, prefetch
-from tcc.dataset.augment import flip_horizontally
+from tcc.dataset.augment import flatten_channels, flip_horizontally
 from tcc.errors import SettingsError, ShapeError
 from tcc.sequences import ClipSequence
 
@@ -152,14 +152,32 @@ def test_a_clip_is_mirrored_as_a_whole_and_only_when_augmented(monkeypatch):
     clips = FrameClips([Record("a.mp4", 20), Record("b.mp4", 19)])
     directions = []
     for step in range(20):
-        frames = draw(step, clips=clips).inputs.astype(int)
+        frames = draw(step, clips=clips, augmentation=AugmentationConfig()).inputs.astype(int)
         slope = np.sign(frames[..., 0, -1, 0] - frames[..., 0, 0, 0])
         assert all(len(set(clip.reshape(-1).tolist())) == 1 for clip in slope)
         directions.extend(slope[:, 0, 0].tolist())
-        plain = draw(step, clips=clips, augment=False).inputs.astype(int)
+        plain = draw(step, clips=clips).inputs.astype(int)
+        assert same(draw(step, clips=clips, augmentation=AugmentationConfig(flip=False)), draw(step, clips=clips))
         assert (plain[..., 0, -1, 0] > plain[..., 0, 0, 0]).all()
         assert np.array_equal(np.sort(plain, axis=-2), np.sort(frames, axis=-2))
     assert 8 < directions.count(1) < 32
+
+
+def test_channel_dropout_flattens_whole_channels_of_a_clip_to_their_mean():
+    features = np.random.default_rng(0).normal(size=(6, 2, 3, 3, 40)).astype(np.float16)
+    flattened = flatten_channels(features, share=0.3, rng=np.random.default_rng(1))
+    same_as_before = np.array([np.array_equal(flattened[..., c], features[..., c]) for c in range(40)])
+    assert 4 < (~same_as_before).sum() < 22
+    for channel in np.flatnonzero(~same_as_before):
+        assert len(np.unique(flattened[..., channel])) == 1
+        np.testing.assert_allclose(flattened[0, 0, 0, 0, channel], features[..., channel].mean(), atol=1e-2)
+    assert flattened.dtype == np.float16
+
+
+def test_features_are_augmented_only_when_asked_and_as_the_setting_says():
+    plain, none = draw(3), draw(3, augmentation=AugmentationConfig(channel_dropout=0.0))
+    assert same(plain, none)
+    assert not same(plain, draw(3, augmentation=AugmentationConfig(channel_dropout=0.5)))
 
 
 def test_flip_moves_columns_only():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import xml.etree.ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,7 +50,8 @@ def test_a_chart_has_the_same_bytes_each_time_and_no_date(name):
 
 
 def test_pyplot_is_not_imported():
-    assert "matplotlib.pyplot" not in sys.modules
+    code = "import sys, tcc.figures; assert 'matplotlib.pyplot' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
 
 
 def test_training_curve_names_axes_terms_and_the_chosen_step():

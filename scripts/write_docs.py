@@ -1,11 +1,12 @@
 """Write luigi.cfg and docs/configuration.md from tcc/config.py, where every setting stands once with its comment.
 
-python scripts/write_configuration.py            writes both
-python scripts/write_configuration.py --check    exit code 1 if one of them is out of date
+python scripts/write_docs.py            writes both
+python scripts/write_docs.py --check    exit code 1 if one of them is out of date
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
@@ -18,10 +19,12 @@ sys.path.insert(0, str(ROOT))
 
 from tcc.config import SECTIONS  # noqa: E402
 
+MODULES_START = "<!-- modules: written by scripts/write_docs.py from their docstrings -->"
+MODULES_END = "<!-- end of modules -->"
 LUIGI_PART = """\
 # Every setting of the pipeline, with its default. Change it here, give another file by LUIGI_CONFIG_PATH=FILE (read after
 # this one), set TCC_<SECTION>_<OPTION> in the environment, or give --<section>-<option> on the command line.
-# Written by scripts/write_configuration.py from tcc/config.py; docs/configuration.md explains each option.
+# Written by scripts/write_docs.py from tcc/config.py; docs/configuration.md explains each option.
 
 # ---- Luigi's own ----
 
@@ -63,7 +66,7 @@ DOCS_HEAD = """\
 # Configuration
 
 Every option of `luigi.cfg`. The defaults stand in `tcc/config.py`; this page and `luigi.cfg` are written from there by
-`python scripts/write_configuration.py`, and a test compares them.
+`python scripts/write_docs.py`, and a test compares them.
 
 An option can be given in four places; the first that has it wins:
 
@@ -122,16 +125,33 @@ def configuration_md() -> str:
     return "".join(parts)
 
 
+def architecture_md() -> str:
+    """The text of docs/architecture.md with its list of modules renewed."""
+    lines = []
+    for package in ("pipeline", "tcc"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            if path.name != "__init__.py":
+                lines.append(f"- `{path.relative_to(ROOT).as_posix()}`: {' '.join(doc.split(chr(10) * 2)[0].split())}")
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    head, rest = text.split(MODULES_START, 1)
+    return "\n".join([head + MODULES_START, "", *lines, "", MODULES_END + rest.split(MODULES_END, 1)[1]])
+
+
 def main() -> int:
     """Write the files, or with --check compare them."""
-    texts = {ROOT / "luigi.cfg": luigi_cfg(), ROOT / "docs" / "configuration.md": configuration_md()}
+    texts = {
+        ROOT / "luigi.cfg": luigi_cfg(),
+        ROOT / "docs" / "configuration.md": configuration_md(),
+        ROOT / "docs" / "architecture.md": architecture_md(),
+    }
     if "--check" not in sys.argv[1:]:
         for path, text in texts.items():
             path.write_text(text, encoding="utf-8")
         return 0
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
-        print(f"{path.relative_to(ROOT)} is out of date: run python scripts/write_configuration.py")
+        print(f"{path.relative_to(ROOT)} is out of date: run python scripts/write_docs.py")
     return 1 if stale else 0
 
 
