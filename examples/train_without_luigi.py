@@ -1,6 +1,6 @@
 """Train an embedder on features of your own: the library alone, no Luigi, no luigi.cfg.
 
-    python examples/train_without_luigi.py
+python examples/train_without_luigi.py
 """
 
 from __future__ import annotations

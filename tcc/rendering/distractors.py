@@ -58,7 +58,9 @@ def _rolling_ball(rng: np.random.Generator, camera: Camera) -> Distractor:
     def draw(canvas: np.ndarray, seconds: float) -> None:
         center = [9 * lap(seconds) - 4.5, radius + bounce * abs(hop(seconds)), z]
         points, scale = camera.project_with_scale(np.array([center, [center[0], 0.0, z]]))
-        painting.soft_shadow(canvas, [(painting.ellipse(points[1], (radius * scale[0], 0.4 * radius * scale[0])), 0.4)], 6)
+        painting.soft_shadow(
+            canvas, [(painting.ellipse(points[1], (radius * scale[0], 0.4 * radius * scale[0])), 0.4)], 6
+        )
         draw_ball(canvas, points[0], radius * scale[0], color)
 
     return draw
@@ -110,7 +112,16 @@ def _passer_by(rng: np.random.Generator, camera: Camera) -> Distractor:
 
     def draw(canvas: np.ndarray, seconds: float) -> None:
         x, swing = 14 * lap(seconds) - 7, 0.5 * step(seconds)
-        joints = [[0, 0], [0, 2.0], [-0.4, 2.1], [0.4, 2.1], [-0.5 - swing, 0.9], [0.5 - swing, 0.9], [0, 2.9], [0, 3.0]]
+        joints = [
+            [0, 0],
+            [0, 2.0],
+            [-0.4, 2.1],
+            [0.4, 2.1],
+            [-0.5 - swing, 0.9],
+            [0.5 - swing, 0.9],
+            [0, 2.9],
+            [0, 3.0],
+        ]
         flat = np.array(joints, dtype=float) + [x, 0.06 * abs(swing)]
         points, scale = camera.project_with_scale(np.concatenate([flat, np.full((len(flat), 1), z)], axis=1))
         limbs = painting.capsules(
@@ -137,7 +148,9 @@ def _mobile(rng: np.random.Generator, camera: Camera) -> Distractor:
         points, scale = camera.project_with_scale(np.concatenate([[[x, 0.5, z], [x, 0.0, z]], middles, tips]))
         for leaf in range(6):
             tone = painting.shade(color, 0.6 + 0.08 * leaf)
-            outline = painting.capsules(points[2 + leaf][None], points[8 + leaf][None], scale[:1] * 0.13, scale[:1] * 0.02)
+            outline = painting.capsules(
+                points[2 + leaf][None], points[8 + leaf][None], scale[:1] * 0.13, scale[:1] * 0.02
+            )
             painting.stroke(canvas, np.stack([points[0], points[2 + leaf]]), tone, 3)
             painting.fill(canvas, outline[0], tone)
         pot = painting.capsules(points[1:2], points[:1], scale[1:2] * 0.22, scale[:1] * 0.3)[0]

@@ -42,7 +42,10 @@ class Light:
         lit = cv2.LUT(lit, self._curve(brightness, warmth))
         if self.blur > 0.3:
             lit = cv2.GaussianBlur(lit, (5, 5), self.blur)
-        row, column = rng.integers(0, self.noise.shape[0] - frame.shape[0]), rng.integers(0, self.noise.shape[1] - frame.shape[1])
+        row, column = (
+            rng.integers(0, self.noise.shape[0] - frame.shape[0]),
+            rng.integers(0, self.noise.shape[1] - frame.shape[1]),
+        )
         grain = self.noise[row : row + frame.shape[0], column : column + frame.shape[1]]
         return cv2.add(lit, grain, dtype=cv2.CV_8U)
 

@@ -56,7 +56,9 @@ def draw_timeline(rng: np.random.Generator, *, fps: float, min_seconds: float, m
     starts = np.rint(np.concatenate([[0.0], np.cumsum(seconds)]) * fps).astype(np.int64)
     # At least one frame each, also at very low frame rates.
     starts = np.maximum.accumulate(np.maximum(starts - np.arange(len(starts)), 0)) + np.arange(len(starts))
-    shares = [_shares(rng, int(end - start), last=k == len(PHASES) - 1) for k, (start, end) in enumerate(_pairs(starts))]
+    shares = [
+        _shares(rng, int(end - start), last=k == len(PHASES) - 1) for k, (start, end) in enumerate(_pairs(starts))
+    ]
     return Timeline(
         fps=fps,
         starts=starts,

@@ -24,9 +24,11 @@ def hsv(hue: float, saturation: float, value: float) -> Color:
 
 def shade(color: Color, factor: float) -> Color:
     """The colour, darker (factor < 1) or lighter (factor > 1, towards white)."""
+    blue, green, red = color
     if factor <= 1:
-        return tuple(channel * factor for channel in color)
-    return tuple(channel + (255 - channel) * (factor - 1) for channel in color)
+        return blue * factor, green * factor, red * factor
+    lift = factor - 1
+    return blue + (255 - blue) * lift, green + (255 - green) * lift, red + (255 - red) * lift
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
@@ -54,7 +56,7 @@ def stroke(canvas: np.ndarray, points: np.ndarray, color: Color, pixels: float, 
     cv2.polylines(canvas, [_fixed(points)], closed, color, max(1, int(round(pixels))), cv2.LINE_AA, _SHIFT)
 
 
-def disc(canvas: np.ndarray, center: Sequence[float], radius: float, color: Color) -> None:
+def disc(canvas: np.ndarray, center: Union[Sequence[float], np.ndarray], radius: float, color: Color) -> None:
     """Fill a circle; center and radius in pixels."""
     x, y = (int(round(float(value) * (1 << _SHIFT))) for value in center)
     cv2.circle(canvas, (x, y), max(1, int(round(radius * (1 << _SHIFT)))), color, -1, cv2.LINE_AA, _SHIFT)
@@ -122,7 +124,9 @@ def soft_shadow(canvas: np.ndarray, shapes: Iterable[Tuple[np.ndarray, float]], 
     small = np.full((below.shape[0] // 4 + 1, below.shape[1] // 4 + 1), 255, dtype=np.uint8)
     origin = np.array([columns.start, rows.start], dtype=float)
     for points, darkness in shapes:
-        cv2.fillConvexPoly(small, cv2.convexHull(_fixed((points - origin) / 4)), 255 * (1 - darkness), cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(
+            small, cv2.convexHull(_fixed((points - origin) / 4)), 255 * (1 - darkness), cv2.LINE_AA, _SHIFT
+        )
     kernel = 2 * int(np.ceil(softness / 4)) + 1
     small = cv2.blur(cv2.blur(small, (kernel, kernel)), (kernel, kernel))
     gain = cv2.resize(small, (below.shape[1], below.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Tuple
+from typing import Tuple
 
 import cv2
 import numpy as np
@@ -71,7 +71,9 @@ def _hang(rng: np.random.Generator, canvas: np.ndarray, camera: Camera, wall: fl
     corners = np.array([[-1, 1], [1, 1], [1, -1], [-1, -1]]) * [half_width, half_height] + [x, y]
     points = camera.project(np.concatenate([corners, np.full((4, 1), wall)], axis=1))
     _texture_quad(rng, canvas, points)
-    painting.stroke(canvas, points, painting.hsv(rng.random(), rng.random(), rng.random()), rng.uniform(2, 7), closed=True)
+    painting.stroke(
+        canvas, points, painting.hsv(rng.random(), rng.random(), rng.random()), rng.uniform(2, 7), closed=True
+    )
 
 
 def _texture_quad(rng: np.random.Generator, canvas: np.ndarray, points: np.ndarray) -> None:
@@ -171,5 +173,3 @@ def draw_ball(canvas: np.ndarray, center: np.ndarray, pixels: float, color: pain
     painting.disc(canvas, center, pixels, painting.shade(color, 0.6))
     painting.disc(canvas, center - 0.08 * pixels, 0.88 * pixels, color)
     painting.disc(canvas, center - 0.35 * pixels, 0.3 * pixels, painting.shade(color, 1.4))
-
-

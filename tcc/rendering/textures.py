@@ -39,7 +39,9 @@ def _two_colors(rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
     hue, saturation, value = rng.random(), 0.5 * rng.random() ** 1.5, rng.uniform(0.45, 0.95)
     first = painting.hsv(hue, saturation, value)
     contrast = rng.uniform(0.05, 0.18) * (1 if value < 0.55 else -1)
-    second = painting.hsv(hue + rng.choice([0.02, 0.08, 0.5]) * rng.random(), saturation * rng.uniform(0.4, 1.3), value + contrast)
+    second = painting.hsv(
+        hue + rng.choice([0.02, 0.08, 0.5]) * rng.random(), saturation * rng.uniform(0.4, 1.3), value + contrast
+    )
     return np.array(first, dtype=np.float32), np.array(second, dtype=np.float32)
 
 

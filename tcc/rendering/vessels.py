@@ -35,7 +35,8 @@ class Vessel:
       inner_rings: the inside, that is the surface of a full load.
       volume: float64 [N, 2], x and y of points spread evenly over the inside, to measure liquid with.
       tilts, spill_fractions: float64 [A]; the share of its volume that a vessel can hold at each tilt (radians).
-      glass, liquid: colours. glass_opacity: of the walls. band: (height from 0 to 1, colour) of a painted line around it, or None.
+      glass, liquid: colours. glass_opacity: of the walls.
+      band: (height from 0 to 1, colour) of a painted line around it, or None.
     """
 
     height: float
@@ -163,7 +164,13 @@ def draw_liquid(
     around = _crossings(points, np.roll(points, -1, axis=1), level)
     slabs = []
     for ring in range(len(points) - 1):
-        parts = [points[ring][below[ring]], points[ring + 1][below[ring + 1]], upwards[ring], around[ring], around[ring + 1]]
+        parts = [
+            points[ring][below[ring]],
+            points[ring + 1][below[ring + 1]],
+            upwards[ring],
+            around[ring],
+            around[ring + 1],
+        ]
         slabs.append(np.concatenate(parts))
     surface = np.concatenate(upwards + around)
     sizes = np.cumsum([len(slab) for slab in slabs])
