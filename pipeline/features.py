@@ -23,7 +23,7 @@ class FeaturesTask(StageTask):
     version = 1
 
     split = luigi.ChoiceParameter(choices=SPLITS, description="train, val or test")
-    shard = luigi.IntParameter(description="which of the split's shards")
+    index = luigi.IntParameter(description="which of the split's shards")
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -35,7 +35,7 @@ class FeaturesTask(StageTask):
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
-        return f"{catalog(settings).name}-{settings.backbone.name}-{params['split']}{params['shard']:03d}"
+        return f"{catalog(settings).name}-{settings.backbone.name}-{params['split']}{params['index']:03d}"
 
     def make(self, job: Job) -> Made:
         from tcc import weights
@@ -64,7 +64,7 @@ class FeaturesTask(StageTask):
 
 def features_tasks(settings: Settings, split: str) -> List[FeaturesTask]:
     """Features of all shards of a split."""
-    return [FeaturesTask(split=task.split, shard=task.shard) for task in shard_tasks(settings, split)]
+    return [FeaturesTask(split=task.split, index=task.index) for task in shard_tasks(settings, split)]
 
 
 def is_frozen(settings: Settings) -> bool:

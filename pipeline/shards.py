@@ -25,7 +25,7 @@ class ShardsTask(StageTask):
     version = 1
 
     split = luigi.ChoiceParameter(choices=SPLITS, description="train, val or test")
-    shard = luigi.IntParameter(description="which of the split's shards")
+    index = luigi.IntParameter(description="which of the split's shards")
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -53,13 +53,13 @@ class ShardsTask(StageTask):
     def readable(cls, settings: Settings, **params: Any) -> str:
         frames = settings.frames
         return (
-            f"{catalog(settings).name}-{frames.fps:g}fps-{frames.image_pixels}px-{params['split']}{params['shard']:03d}"
+            f"{catalog(settings).name}-{frames.fps:g}fps-{frames.image_pixels}px-{params['split']}{params['index']:03d}"
         )
 
     def shard_file(self) -> str:
         """Name of the TFRecord inside the target."""
         count = self.settings.shards.num_shards(self.split)
-        return f"{self.split}-{self.shard:05d}-of-{count:05d}.tfrecord"
+        return f"{self.split}-{self.index:05d}-of-{count:05d}.tfrecord"
 
     def phases(self) -> List[str]:
         """Names of the phases that the shard's frame labels index; empty without labels."""
@@ -97,9 +97,9 @@ class ShardsTask(StageTask):
 
 def shard_tasks(settings: Settings, split: str) -> List[ShardsTask]:
     """All shards of a split."""
-    return [ShardsTask(split=split, shard=index) for index in range(settings.shards.num_shards(split))]
+    return [ShardsTask(split=split, index=index) for index in range(settings.shards.num_shards(split))]
 
 
 def _clips(settings: Settings, **params: Any) -> List[CatalogClip]:
     split, count = params["split"], settings.shards.num_shards(params["split"])
-    return catalog(settings).shard(split, params["shard"], count)
+    return catalog(settings).shard(split, params["index"], count)

@@ -108,6 +108,17 @@ def test_a_killed_luigi_takes_the_stage_with_it(tmp_path, workers):
     assert manifests(tmp_path) == {}
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_work_is_done_in_a_process_of_its_own(tmp_path, workers):
+    luigi = subprocess.Popen(
+        command("ToySecond", "--workers", workers), cwd=ROOT, env=environment(tmp_path), stderr=subprocess.DEVNULL
+    )
+    assert luigi.wait() == 0
+    workers_of = [int(path.read_text().split()[-1]) for path in tmp_path.glob("toy_*/*/log.txt")]
+    assert len(set(workers_of)) == 2  # one for each stage: what a stage held is given back when it ends
+    assert luigi.pid not in workers_of
+
+
 def test_two_runs_at_once_do_the_work_once(tmp_path):
     variables = environment(tmp_path, TOY_FAULT="wait:1", TOY_WAIT="2")
     both = [subprocess.Popen(command("ToyFirst"), cwd=ROOT, env=variables, stderr=subprocess.DEVNULL) for _ in range(2)]

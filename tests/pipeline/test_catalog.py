@@ -1,0 +1,128 @@
+"""Which clips a run has, and which targets a change of them makes stale. No video is opened here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+
+import luigi.cmdline_parser
+import pytest
+
+from pipeline import FeaturesTask, FramesTask, RunAll, ShardsTask, TrainTask
+from pipeline import settings as settings_module
+from pipeline.catalog import catalog
+from tcc.config import ExecutionConfig, RenderingConfig, Settings, ShardsConfig, VideosConfig
+from tcc.errors import LabelError, SettingsError, VideoError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for index in range(40):
+        (videos / f"clip_{index:02d}.mp4").write_bytes(b"video %d" % index)
+    return videos
+
+
+def settings_for(folder, **videos):
+    return Settings(
+        videos=VideosConfig(source="folder", path=str(folder), **videos),
+        shards=ShardsConfig(num_chunks=8, num_train_shards=4),
+        execution=ExecutionConfig(data=str(folder.parent / "data")),
+    )
+
+
+def fingerprints(settings):
+    with settings_module.using(settings):
+        chunks = {f"chunk{index}": FramesTask(chunk=index).fingerprint for index in range(settings.shards.num_chunks)}
+        shards = {
+            f"{split}{index}": ShardsTask(split=split, index=index).fingerprint
+            for split in ("train", "val", "test")
+            for index in range(settings.shards.num_shards(split))
+        }
+        return {**chunks, **shards, "training": TrainTask().fingerprint}
+
+
+def stale(before, after):
+    return sorted(name for name in before if before[name] != after[name])
+
+
+def test_one_clip_more_redoes_its_chunk_and_its_shard_alone(folder):
+    before = fingerprints(settings_for(folder))
+    (folder / "clip_new.mp4").write_bytes(b"one more")
+    changed = [name for name in stale(before, fingerprints(settings_for(folder))) if name != "training"]
+    assert len([name for name in changed if name.startswith("chunk")]) == 1
+    assert len(changed) == 2
+
+
+def test_a_replaced_clip_redoes_its_chunk_and_its_shard_alone(folder):
+    before = fingerprints(settings_for(folder))
+    (folder / "clip_07.mp4").write_bytes(b"another take")
+    changed = [name for name in stale(before, fingerprints(settings_for(folder))) if name != "training"]
+    assert len(changed) == 2
+
+
+def test_touching_a_file_changes_nothing(folder):
+    before = fingerprints(settings_for(folder))
+    os.utime(folder / "clip_07.mp4", (time.time() + 5, time.time() + 5))
+    assert fingerprints(settings_for(folder)) == before
+
+
+def test_old_clips_keep_their_split_when_others_come(folder):
+    with settings_module.using(settings_for(folder)):
+        before = {clip.name: clip.split for clip in catalog(settings_module.current()).clips}
+    for index in range(40):
+        (folder / f"later_{index}.mp4").write_bytes(b"later %d" % index)
+    with settings_module.using(settings_for(folder)):
+        after = {clip.name: clip.split for clip in catalog(settings_module.current()).clips}
+    assert {name: after[name] for name in before} == before
+    assert set(after.values()) == {"train", "val", "test"}
+
+
+def test_a_label_redoes_the_shard_of_its_clip_but_no_frames(folder, tmp_path):
+    labels = tmp_path / "labels.csv"
+    rows = [f"clip_{index:02d}.mp4,0,1,reach\nclip_{index:02d}.mp4,1,2,lift\n" for index in range(40)]
+    labels.write_text("clip,start_seconds,end_seconds,phase\n" + "".join(rows))
+    before = fingerprints(settings_for(folder, labels=str(labels)))
+    rows[3] = "clip_03.mp4,0,1.2,reach\nclip_03.mp4,1.2,2,lift\n"
+    labels.write_text("clip,start_seconds,end_seconds,phase\n" + "".join(rows))
+    changed = stale(before, fingerprints(settings_for(folder, labels=str(labels))))
+    assert len([name for name in changed if name != "training"]) == 1
+    assert not [name for name in changed if name.startswith("chunk")]
+
+
+def test_more_rendered_clips_leave_the_others_as_they_are():
+    few = Settings(rendering=RenderingConfig(num_train=10, num_val=2, num_test=2))
+    more = dataclasses.replace(few, rendering=RenderingConfig(num_train=12, num_val=2, num_test=2))
+    names = [{clip.name: clip.identity for clip in catalog(one).clips} for one in (few, more)]
+    assert names[0].items() < names[1].items()
+
+
+def test_what_is_missing_is_said_with_what_to_do(folder, tmp_path):
+    with pytest.raises(SettingsError, match="--videos-path DIR, or set TCC_VIDEOS_PATH"):
+        catalog(Settings(videos=VideosConfig(source="folder")))
+    with pytest.raises(VideoError, match="nowhere"):
+        catalog(settings_for(tmp_path / "nowhere"))
+    splits = tmp_path / "splits.csv"
+    splits.write_text("clip,split\nclip_00.mp4,train\n")
+    with pytest.raises(SettingsError, match="39 of 40 videos have none"):
+        catalog(settings_for(folder, splits=str(splits)))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("clip,start_seconds,end_seconds,phase\nclip_99.mp4,0,1,reach\n")
+    with pytest.raises(LabelError, match="clip_99"):
+        catalog(settings_for(folder, labels=str(labels)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "task"),
+    [
+        (["FramesTask", "--chunk", "2"], FramesTask),
+        (["ShardsTask", "--split", "val", "--index", "0"], ShardsTask),
+        (["FeaturesTask", "--split", "train", "--index", "1"], FeaturesTask),
+        (["RunAll"], RunAll),
+    ],
+)
+def test_every_task_can_be_given_on_the_command_line(arguments, task):
+    with luigi.cmdline_parser.CmdlineParser.global_instance(["--module", "pipeline", *arguments]) as parser:
+        assert isinstance(parser.get_task_obj(), task)
