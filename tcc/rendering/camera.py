@@ -51,7 +51,7 @@ def draw_camera(rng: np.random.Generator, frame_size: Tuple[int, int]) -> Camera
     distance = rng.uniform(6.0, 9.0)
     visible_height = rng.uniform(3.05, 3.5)
     target = np.array([rng.uniform(-0.05, 0.15), rng.uniform(1.02, 1.14), 0.0])
-    mirrored = bool(rng.random() < 0.5)
+    mirrored = bool(rng.random() < 0.4)
     return look_at(target, yaw, pitch, roll, distance, visible_height, mirrored, frame_size)
 
 

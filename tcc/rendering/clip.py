@@ -140,6 +140,7 @@ class _Stage:
         vessels.draw_back(canvas, self.target_outside, course.target)
         self._draw_stream(canvas, pose, pixels)
         vessels.draw_liquid(canvas, camera, course.target, course.target_position, 0.0, pose.target_fill)
+        self._draw_splash(canvas, pose, pixels)
         vessels.draw_front(canvas, self.target_outside, course.target, pixels, 5)
         draw_strokes(canvas, camera, arm, near=False, light=self.shine)
         vessels.draw_back(canvas, outside, course.cup)
@@ -162,16 +163,30 @@ class _Stage:
         head, tail = pose.stream
         if head <= tail:
             return
+        points = self.camera.project(self._stream_path(pose, np.linspace(tail, head, 7)))
+        liquid = self.course.cup.liquid
+        painting.stroke(canvas, points, liquid, 0.21 * pixels)
+        painting.stroke(canvas, points - [0.02 * pixels, 0], painting.shade(liquid, 1.4), 0.06 * pixels)
+
+    def _stream_path(self, pose: Pose, share: np.ndarray) -> np.ndarray:
+        """Points [N, 3] of the stream at shares (0 to 1) of its way from the lip to the liquid in the target."""
         course = self.course
         lip = pose.cup + vessels.place(course.cup.lip, np.zeros(3), pose.tilt)
         surface = course.target_position[1] + course.target.level(pose.target_fill, 0.0)
-        share = np.linspace(tail, head, 7)
-        path = np.stack(
-            [lip[0] - 0.2 * np.sqrt(share), lip[1] + share**1.4 * (surface - lip[1]), np.full(7, lip[2])], axis=1
-        )
-        points = self.camera.project(path)
-        painting.stroke(canvas, points, course.cup.liquid, 0.17 * pixels)
-        painting.stroke(canvas, points - [0.02 * pixels, 0], painting.shade(course.cup.liquid, 1.4), 0.04 * pixels)
+        x, y = lip[0] - 0.2 * np.sqrt(share), lip[1] + share**1.4 * (surface - lip[1])
+        return np.stack([x, y, np.full(len(share), lip[2])], axis=1)
+
+    def _draw_splash(self, canvas: np.ndarray, pose: Pose, pixels: float) -> None:
+        """Foam and drops where the stream meets the liquid."""
+        head, tail = pose.stream
+        if head < 1 or tail >= 1:
+            return
+        center = self.camera.project(self._stream_path(pose, np.ones(1)))[0]
+        bright = painting.shade(self.course.cup.liquid, 1.65)
+        painting.fill(canvas, painting.ellipse(center, (0.24 * pixels, 0.08 * pixels)), bright)
+        rise = (40 * pose.cup_fill + np.array([0.0, 0.35, 0.7])) % 1.0
+        for side, height in zip((-0.22, 0.02, 0.2), rise):
+            painting.disc(canvas, center + pixels * np.array([side, -0.25 * height]), 0.045 * pixels, bright)
 
 
 def render_clip(config: RenderingConfig, name: str, *, action: bool = True) -> RenderedClip:
@@ -219,8 +234,9 @@ def _stage(config: RenderingConfig, name: str, with_action: bool) -> _Stage:
 
 def _course(rng: np.random.Generator) -> Tuple[Course, Hand]:
     liquid = painting.hsv(rng.random(), rng.uniform(0.75, 1.0), rng.uniform(0.35, 0.85))
-    cup = _action_vessel(rng, liquid, height=rng.uniform(1.0, 1.2), radius=rng.uniform(0.38, 0.47))
-    target = _action_vessel(rng, liquid, height=rng.uniform(0.85, 1.1), radius=rng.uniform(0.45, 0.58))
+    cup = _action_vessel(rng, "cup", liquid, height=rng.uniform(1.05, 1.25), radius=rng.uniform(0.36, 0.44))
+    # A wide bowl: with two vessels alike, a mirrored clip would begin as another one ends.
+    target = _action_vessel(rng, "bowl", liquid, height=rng.uniform(0.62, 0.8), radius=rng.uniform(0.6, 0.72))
     hand = draw_hand(rng)
     rest = np.array([rng.uniform(0.78, 0.98), 0.0, rng.uniform(-0.1, 0.15)])
     stands = np.array([-rng.uniform(0.78, 0.98), 0.0, rng.uniform(-0.1, 0.15)])
@@ -239,9 +255,10 @@ def _course(rng: np.random.Generator) -> Tuple[Course, Hand]:
     return course, hand
 
 
-def _action_vessel(rng: np.random.Generator, liquid: painting.Color, *, height: float, radius: float):
+def _action_vessel(rng: np.random.Generator, kind: str, liquid: painting.Color, *, height: float, radius: float):
     return vessels.make_vessel(
         rng,
+        kind,
         height=height,
         radius=radius,
         glass=painting.hsv(rng.random(), rng.uniform(0.0, 0.2), rng.uniform(0.8, 1.0)),

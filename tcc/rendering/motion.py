@@ -151,7 +151,7 @@ class Course:
 
     def _lift(self, share: float) -> Pose:
         tilt = self.cup.spill_tilt(self.cup_fills[0])
-        return self._carried(share, tilt * max(share - 0.25, 0.0) / 0.75, tilt, self.arcs[1], after=False)
+        return self._carried(share, tilt * max(share - 0.65, 0.0) / 0.35, tilt, self.arcs[1], after=False)
 
     def _pour(self, share: float) -> Pose:
         cup_fill = self.cup_fills[0] + share * (self.cup_fills[1] - self.cup_fills[0])
@@ -164,7 +164,7 @@ class Course:
 
     def _put_back(self, share: float) -> Pose:
         tilt = self.cup.spill_tilt(self.cup_fills[1])
-        return self._carried(1 - share, tilt * max(1 - share / 0.5, 0.0), tilt, self.arcs[2], after=True)
+        return self._carried(1 - share, tilt * max(1 - share / 0.3, 0.0), tilt, self.arcs[2], after=True)
 
 
 def _smooth(value: float) -> float:

@@ -150,6 +150,7 @@ def _draw_glass(rng, canvas: np.ndarray, camera: Camera, x: float, z: float, sla
 def _clutter_vessel(rng: np.random.Generator, height: float, radius: float, opacity: float) -> vessels.Vessel:
     return vessels.make_vessel(
         rng,
+        "cup",
         height=height,
         radius=radius,
         glass=_random_color(rng),

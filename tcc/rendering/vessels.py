@@ -12,7 +12,7 @@ from tcc.rendering.camera import Camera
 from tcc.rendering.painting import Color
 
 # Height (0 bottom, 1 rim) and radius relative to the widest place, from the bottom up.
-_PROFILES = {
+_CUPS = {
     "tumbler": ((0.0, 0.92), (0.5, 0.96), (1.0, 1.0)),
     "tapered": ((0.0, 0.66), (0.5, 0.83), (1.0, 1.0)),
     "bellied": ((0.0, 0.66), (0.2, 0.92), (0.45, 1.0), (0.75, 0.88), (1.0, 0.74)),
@@ -20,6 +20,13 @@ _PROFILES = {
     "rounded": ((0.0, 0.5), (0.12, 0.78), (0.35, 0.95), (0.6, 1.0), (1.0, 0.98)),
     "beaker": ((0.0, 0.94), (0.08, 1.0), (0.9, 1.0), (1.0, 1.0)),
 }
+_BOWLS = {
+    "deep": ((0.0, 0.45), (0.15, 0.72), (0.4, 0.92), (0.7, 1.0), (1.0, 1.0)),
+    "flared": ((0.0, 0.42), (0.3, 0.66), (0.65, 0.86), (1.0, 1.0)),
+    "pot": ((0.0, 0.8), (0.15, 0.96), (0.5, 1.0), (0.85, 0.95), (1.0, 0.98)),
+    "dish": ((0.0, 0.7), (0.5, 0.88), (1.0, 1.0)),
+}
+_PROFILES = {"cup": _CUPS, "bowl": _BOWLS}
 _NUM_RINGS = 6
 _WALL = 0.05  # thickness of walls and floor, in cup heights
 _MAX_TILT = np.radians(122)
@@ -77,6 +84,7 @@ class Vessel:
 
 def make_vessel(
     rng: np.random.Generator,
+    kind: str,
     *,
     height: float,
     radius: float,
@@ -85,8 +93,9 @@ def make_vessel(
     glass_opacity: float,
     band: Optional[Color] = None,
 ) -> Vessel:
-    """A vessel of random shape; every seventh or so has facets instead of a round body."""
-    profile = np.array(_PROFILES[str(rng.choice(sorted(_PROFILES)))])
+    """A cup or a bowl (`kind`) of random shape; some have facets instead of a round body."""
+    profiles = _PROFILES[kind]
+    profile = np.array(profiles[str(rng.choice(sorted(profiles)))])
     sides = int(rng.choice([16, 16, 16, 16, 16, 8, 6]))
     outside = np.linspace(0, 1, _NUM_RINGS)
     radii = radius * np.interp(outside, profile[:, 0], profile[:, 1])
