@@ -142,7 +142,7 @@ class BackboneConfig:
 class FeaturesConfig:
     """[features] The frozen backbone's output, stored once per clip as float16."""
 
-    grid: int = 14  # features are average-pooled to grid x grid cells
+    grid: int = 7  # features are average-pooled to grid x grid cells
     batch_frames: int = 32  # frames per backbone call (does not change the result's meaning)
 
     def __post_init__(self) -> None:
@@ -155,7 +155,7 @@ class SamplingConfig:
     """[sampling] Which frames of a clip enter a training step."""
 
     num_frames: int = 20  # T, frames per clip and step
-    num_context_frames: int = 3  # frames embedded together for one time step
+    num_context_frames: int = 2  # frames embedded together for one time step
     context_stride: int = 5  # distance of context frames, in sampled frames
     random_offset: int = 1  # the first frame that may be drawn (as the reference's offset_uniform)
 
@@ -182,7 +182,7 @@ class EmbedderConfig:
     """[embedder] Context window of features -> convolutions -> global max pool -> dense layers -> embedding."""
 
     convolution: str = "late"  # conv3d: 3x3x3 as the reference; late: per frame, then all context frames at once
-    channels: Tuple[int, ...] = (48, 128)  # output channels of the convolutions
+    channels: Tuple[int, ...] = (128, 128)  # output channels of the convolutions
     dense: Tuple[int, ...] = (256, 256)  # units of the dense layers
     embedding_size: int = 128  # D
     batch_norm: bool = True  # normalize after each convolution
@@ -205,7 +205,7 @@ class TrainingConfig:
 
     method: str = "tcc_regression_variance"  # tcc_regression_variance, tcc_regression, tcc_classification
     seed: int = 0  # initial weights, batches, augmentation and dropout follow from it
-    num_steps: int = 600  # optimizer steps
+    num_steps: int = 1000  # optimizer steps
     batch_size: int = 4  # B, clips per step
     learning_rate: float = 1e-3  # Adam
     warmup_steps: int = 0  # steps over which the learning rate rises from zero

@@ -106,7 +106,8 @@ def test_nothing_comes_from_elsewhere(whole):
 
 def test_first_sentence_says_what_was_trained_on_what(whole):
     words = whole[0].words()
-    assert "Trained by tcc_regression_variance for 1,000 steps on 5 rendered pouring videos" in words
+    steps = f"{Settings().training.num_steps:,}"
+    assert f"Trained by tcc_regression_variance for {steps} steps on 5 rendered pouring videos" in words
     assert "Checkpoint 200 was chosen on 3 validation clips: highest Kendall's tau" in words
     assert "Measured once on 4 test clips (132 frames at 10 per second) with 3 labelled phases." in words
 

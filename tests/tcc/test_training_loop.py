@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from tcc import device as device_module
-from tcc.config import EmbedderConfig
+from tcc.config import EmbedderConfig, TrainingConfig
 from tcc.dataset import FrameClips
 from tcc.device import open_device
 from tcc.errors import CheckpointError, DeviceError, SettingsError, TrainingDiverged
@@ -51,11 +51,12 @@ def undisturbed(tmp_path_factory, device):
 
 def test_a_training_leaves_checkpoints_history_and_summaries(undisturbed):
     directory, result, _ = undisturbed
+    rate = TrainingConfig().learning_rate
     assert list_checkpoints(directory) == [3, 6, 7]
     assert result.steps == 7 and 0 <= result.input_share <= 1
     lines = read_history(directory)
     assert [line["step"] for line in lines] == list(range(1, 8))
-    assert [line["learning_rate"] for line in lines[:3]] == [0.0, 2.5e-4, 5e-4]
+    assert [line["learning_rate"] for line in lines[:3]] == [0.0, rate / 2, rate]
     assert [line["step"] for line in lines if "validation_loss" in line] == [3, 6, 7]
     assert result.losses == {key: value for key, value in lines[-1].items() if key != "step"}
     assert {"loss", "method", "tcn", "weight_decay", "gradient_norm"} <= set(lines[0])
