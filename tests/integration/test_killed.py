@@ -12,12 +12,12 @@ pytestmark = pytest.mark.slow
 
 
 def child_of(luigi):
-    """The process that does a stage's work, with the stage's work folder open, or None."""
+    """The process that does a stage's work, or None."""
     try:
         children = psutil.Process(luigi.pid).children()
-    except psutil.NoSuchProcess:
+        return next((child for child in children if "pipeline.child" in " ".join(child.cmdline())), None)
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return None
-    return next((child for child in children if "pipeline.child" in " ".join(child.cmdline())), None)
 
 
 def stage_at_work(project):
@@ -27,11 +27,11 @@ def stage_at_work(project):
 
 
 def is_amidst(project, stage):
-    """Whether the stage has something to lose: training goes on until it is past its first checkpoint."""
+    """Whether the stage has something to lose: training has made steps."""
     if stage != "checkpoints":
         return True
     return any(
-        len(path.read_text().splitlines()) > 12 for path in project.data.glob(".work/checkpoints-*/history.jsonl")
+        len(path.read_text().splitlines()) > 0 for path in project.data.glob(".work/checkpoints-*/history.jsonl")
     )
 
 
