@@ -20,10 +20,10 @@ def child_of(luigi):
         return None
 
 
-def stage_at_work(project):
-    """The stage whose work folder is there."""
+def stages_at_work(project):
+    """The stages whose work folders are there: the one that is running, and those that were killed and wait."""
     folders = (project.data / ".work").glob("*-*/")
-    return next((folder.name.split("-")[0] for folder in folders if not folder.name.endswith(".old")), None)
+    return {folder.name.split("-")[0] for folder in folders if not folder.name.endswith(".old")}
 
 
 def is_amidst(project, stage):
@@ -39,8 +39,8 @@ def kill_once(project, killed):
     """Start RunAll, kill the child of the first stage that was not killed before; returns Luigi's exit code."""
     luigi = project.start()
     while luigi.poll() is None:
-        stage, child = stage_at_work(project), child_of(luigi)
-        if stage and stage not in killed and child is not None and is_amidst(project, stage):
+        stage, child = next(iter(stages_at_work(project) - killed), None), child_of(luigi)
+        if stage and child is not None and is_amidst(project, stage):
             child.send_signal(signal.SIGKILL)
             killed.add(stage)
             break
@@ -61,7 +61,7 @@ def test_killed_in_every_stage_it_ends_like_an_undisturbed_run(finished, project
 
 def test_sigterm_saves_a_checkpoint_and_the_next_run_goes_on(finished, project):
     luigi = project.start()
-    while luigi.poll() is None and stage_at_work(project) != "checkpoints":
+    while luigi.poll() is None and "checkpoints" not in stages_at_work(project):
         time.sleep(0.02)
     while luigi.poll() is None and not list((project.data / ".work").glob("checkpoints-*/history.jsonl")):
         time.sleep(0.02)
