@@ -4,26 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, Dict, List
 
-from pipeline.base import StageTask
+from pipeline.base import tasks_in_order
 from tcc.errors import TccError
-
-
-def tasks_in_order(task: Any) -> List[StageTask]:
-    """A task and everything upstream of it, in the order in which they run."""
-    seen: Dict[str, StageTask] = {}
-
-    def visit(one: StageTask) -> None:
-        if one.task_id in seen:
-            return
-        for tasks in one.requires().values():
-            for upstream in tasks if isinstance(tasks, list) else [tasks]:
-                visit(upstream)
-        seen[one.task_id] = one
-
-    visit(task)
-    return list(seen.values())
 
 
 def status() -> int:

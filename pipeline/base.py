@@ -183,6 +183,22 @@ def upstream_fingerprints(upstream: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
+def tasks_in_order(task: Any) -> List[StageTask]:
+    """A task and everything upstream of it, in the order in which they run."""
+    seen: Dict[str, StageTask] = {}
+
+    def visit(one: StageTask) -> None:
+        if one.task_id in seen:
+            return
+        for tasks in one.requires().values():
+            for upstream in tasks if isinstance(tasks, list) else [tasks]:
+                visit(upstream)
+        seen[one.task_id] = one
+
+    visit(task)
+    return list(seen.values())
+
+
 def safe_name(text: str) -> str:
     """`text` as part of a folder's name: letters, digits, dot, dash and underscore, at most 80."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")[:80] or "unnamed"

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List
 
-from pipeline.base import Job, Made, StageTask
+from pipeline.base import Job, Made, StageTask, tasks_in_order
 from pipeline.embedding import EmbedTask, embeddings_file
 from pipeline.evaluation import EvalTask
 from pipeline.selection import SELECTION, SelectTask
@@ -71,7 +71,7 @@ class ReportTask(StageTask):
             clips=clips,
             frames=frames,
             phases=phases,
-            stages=_stages(self),
+            stages=[task.manifest() for task in tasks_in_order(self)[:-1]],
         )
         counts = write_report(job.directory / REPORT, inputs, job.settings.report, progress=job.progress)
         return Made(counts=counts)
@@ -87,18 +87,3 @@ def _read_metrics(directory: Path) -> Dict[str, Any]:
 
 def _read_lines(path: Path) -> List[Dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _stages(task: StageTask) -> List[Dict[str, Any]]:
-    """The manifests of everything upstream of a task, in the order of the pipeline."""
-    seen: Dict[str, Dict[str, Any]] = {}
-
-    def visit(one: Any) -> None:
-        for tasks in one.requires().values():
-            for upstream in tasks if isinstance(tasks, list) else [tasks]:
-                if upstream.name not in seen:
-                    visit(upstream)
-                    seen[upstream.name] = upstream.manifest()
-
-    visit(task)
-    return list(seen.values())
