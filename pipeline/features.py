@@ -31,7 +31,9 @@ class FeaturesTask(StageTask):
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        return dataclasses.asdict(settings.features)
+        own = dataclasses.asdict(settings.features)
+        del own["center"]  # happens after reading: features are stored as the backbone made them
+        return own
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
@@ -86,7 +88,8 @@ def open_source(settings: Settings, tasks: List[Any]) -> Tuple[Any, List[str]]:
     if is_frozen(settings):
         loaded = [load_sequences(task.directory / FEATURES) for task in tasks]
         clips = [clip for part, _ in loaded for clip in part]
-        return FeatureClips(sorted(clips, key=lambda clip: clip.name)), loaded[0][1]
+        clips.sort(key=lambda clip: clip.name)
+        return FeatureClips(clips, center=settings.features.center), loaded[0][1]
     records = [record for task in tasks for record in read_records(task.directory / task.shard_file())]
     return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()
 

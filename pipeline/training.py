@@ -36,6 +36,7 @@ class TrainTask(StageTask):
             "augmentation": dataclasses.asdict(settings.augmentation),
             "embedder": dataclasses.asdict(settings.embedder),
             "trained": settings.backbone.trained,
+            "center": settings.features.center,
         }
 
     @classmethod

@@ -143,6 +143,7 @@ class FeaturesConfig:
     """[features] The frozen backbone's output, stored once per clip as float16."""
 
     grid: int = 7  # features are average-pooled to grid x grid cells
+    center: bool = True  # the embedder sees each clip's features less their mean over the clip, cell by cell
     batch_frames: int = 32  # frames per backbone call (does not change the result's meaning)
 
     def __post_init__(self) -> None:

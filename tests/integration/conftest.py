@@ -41,8 +41,8 @@ class Project:
         )
         return answer.returncode, answer.stdout + answer.stderr
 
-    def start(self, task="RunAll", *arguments):
-        command, environment = self.command(task, *arguments), self.environment()
+    def start(self, task="RunAll", *arguments, **variables):
+        command, environment = self.command(task, *arguments), self.environment(**variables)
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         return subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)
 

@@ -54,6 +54,17 @@ def test_inputs_are_the_frames_that_the_indices_name():
             assert ((back >= 1) | (frames[:4, 1] == 0)).all() and back.max() <= 5
 
 
+def test_centered_clips_have_no_mean_in_any_cell_and_keep_their_changes():
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(9, 2, 2, 3)) + 50 * rng.normal(size=(1, 2, 2, 3))).astype(np.float16)
+    clip = ClipSequence("a", np.arange(9) / 10, np.full(9, -1), values)
+    kept, centered = FeatureClips([clip]).values[0], FeatureClips([clip], center=True).values[0]
+    assert kept is values and centered.dtype == np.float16
+    expected = values.astype(np.float64) - values.astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(centered, expected, atol=4e-3)
+    assert np.abs(values.mean(axis=0, dtype=np.float64)).max() > 10
+
+
 def test_a_batch_depends_on_seed_and_step_only():
     backwards = {step: draw(step) for step in reversed(range(6))}
     assert all(same(draw(step), backwards[step]) for step in range(6))
