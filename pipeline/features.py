@@ -82,14 +82,14 @@ def input_tasks(settings: Settings, split: str) -> List[Any]:
 def open_source(settings: Settings, tasks: List[Any]) -> Tuple[Any, List[str]]:
     """The clips that `input_tasks` made, ready to draw from, and the names of the phases."""
     from tcc.dataset.batches import FeatureClips, FrameClips
-    from tcc.sequences import load_sequences
+    from tcc.sequences import center, load_sequences
     from tcc.video.shards import read_records
 
     if is_frozen(settings):
         loaded = [load_sequences(task.directory / FEATURES) for task in tasks]
         clips = [clip for part, _ in loaded for clip in part]
         clips.sort(key=lambda clip: clip.name)
-        return FeatureClips(clips, center=settings.features.center), loaded[0][1]
+        return FeatureClips(map(center, clips) if settings.features.center else clips), loaded[0][1]
     records = [record for task in tasks for record in read_records(task.directory / task.shard_file())]
     return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterable, List, Sequence, Tuple, Union
 
@@ -38,6 +38,16 @@ class ClipSequence:
 
     def __len__(self) -> int:
         return len(self.timestamps)
+
+
+def center(clip: ClipSequence) -> ClipSequence:
+    """The clip's values less their mean over time, x(t) - mean_t x(t), each of the other axes by itself; same type.
+
+    What stays the same through a clip (place, objects, clothes, light) says nothing about its time and differs from clip
+    to clip; without it clips become comparable. The mean is float32 and taken over the whole clip.
+    """
+    mean = clip.values.mean(axis=0, dtype=np.float32)
+    return replace(clip, values=(clip.values - mean).astype(clip.values.dtype))
 
 
 def save_sequences(

@@ -62,19 +62,15 @@ class Clips:
 class FeatureClips(Clips):
     """Clips as features of a frozen backbone, [T, h, w, C] each, as they are stored (float16).
 
-    Args:
-      clips: the features.
-      center: subtract each clip's own mean features, cell by cell: what stays the same through a clip (place, objects,
-        clothes) says nothing about its time, and differs from clip to clip.
     Raises: ShapeError if there is no clip, or they differ in the shape of a frame's features.
     """
 
-    def __init__(self, clips: Iterable[ClipSequence], *, center: bool = False):
+    def __init__(self, clips: Iterable[ClipSequence]):
         clips = list(clips)
         super().__init__(
             [clip.name for clip in clips], [clip.timestamps for clip in clips], [clip.labels for clip in clips]
         )
-        self.values = [_centered(clip.values) if center else clip.values for clip in clips]
+        self.values = [clip.values for clip in clips]
         shapes = sorted({tuple(values.shape[1:]) for values in self.values})
         if len(shapes) != 1 or len(shapes[0]) != 3:
             raise ShapeError(f"clips: expected features [T, h, w, C] of one shape [h, w, C], got {shapes}")
@@ -87,11 +83,6 @@ class FeatureClips(Clips):
     def augment(self, values: np.ndarray, augmentation: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
         share = augmentation.channel_dropout
         return flatten_channels(values, share=share, rng=rng) if share else values
-
-
-def _centered(values: np.ndarray) -> np.ndarray:
-    """Values [T, ...] less their mean over time, in their own type."""
-    return (values - values.mean(axis=0, dtype=np.float32)).astype(values.dtype)
 
 
 class FrameClips(Clips):

@@ -9,7 +9,7 @@ from scipy import linalg
 
 from tcc.errors import MetricUndefined, SettingsError
 from tcc.evaluation.clips import check_clips
-from tcc.sequences import ClipSequence
+from tcc.sequences import ClipSequence, center
 from tcc.shapes import check_rank
 
 GRID_CELLS = 4  # cells along each side
@@ -22,7 +22,8 @@ def standard_baselines(
     features: Optional[Tuple[Sequence[ClipSequence], Sequence[ClipSequence]]] = None,
     components: int,
 ) -> Dict[str, Tuple[List[ClipSequence], List[ClipSequence]]]:
-    """The baselines of `evaluate` by name: clock_index, clock_length; with features also pool, grid and grid with PCA.
+    """The baselines of `evaluate` by name: clock_index, clock_length; with features also pool, grid, grid with
+    PCA, and the same of grids less their mean over the clip.
 
     Args:
       train, test: clips of any values (their times and labels are used).
@@ -38,6 +39,8 @@ def standard_baselines(
         baselines["features_pool"] = (features_pool(features[0]), features_pool(features[1]))
         baselines["features_grid"] = grids
         baselines["features_grid_pca"] = principal_components(*grids, components=components)
+        centered = ([center(clip) for clip in clips] for clips in grids)
+        baselines["features_grid_centered_pca"] = principal_components(*centered, components=components)
     return baselines
 
 

@@ -36,6 +36,7 @@ COLUMN_TEXTS = {
     "features_pool": "pooled",
     "features_grid": "grid",
     "features_grid_pca": "grid, PCA",
+    "features_grid_centered_pca": "grid, centered, PCA",
     "clock_index": "frame index",
     "clock_length": "index / length",
 }

@@ -125,7 +125,8 @@ def test_evaluate_returns_six_files_with_all_baselines():
     train, test = (random_clips(seed=seed, count=4, num_phases=5) for seed in (0, 1))
     features = tuple(feature_clips(seed=seed, count=4) for seed in (0, 1))
     baselines = standard_baselines(train, test, features=features, components=3)
-    assert list(baselines) == ["clock_index", "clock_length", "features_pool", "features_grid", "features_grid_pca"]
+    of_features = ["features_pool", "features_grid", "features_grid_pca", "features_grid_centered_pca"]
+    assert list(baselines) == ["clock_index", "clock_length", *of_features]
     told = []
     results = evaluate(
         train,
