@@ -24,9 +24,8 @@ from pipeline.selection import SelectTask, chosen_step
 from pipeline.settings import current, using
 from pipeline.training import TrainTask, build_encoder
 from pipeline.weights import WeightsTask
+from tcc.report.metrics_table import MODEL, metric_rows
 from tcc.sequences import load_sequences
-
-MODEL = "model"
 
 
 def settings_of_set(settings, seed):
@@ -44,7 +43,7 @@ def features_of_set(settings):
         tasks = features_tasks(settings, "test")
         if not luigi.build(tasks, local_scheduler=True, log_level="WARNING"):
             sys.exit("a stage failed; see above")
-        return load_features(tasks), open_source(settings, tasks)[0]
+        return load_features(tasks)[0], open_source(settings, tasks)[0]
 
 
 def chosen_encoder(settings, source):
@@ -71,46 +70,31 @@ def main():
 
     open_device(settings.device.kind)
     train, phases = load_sequences(EmbedTask().directory / embeddings_file("train"))
-    train_features = load_features(features_tasks(settings, "train"))
+    train_features = load_features(features_tasks(settings, "train"))[0]
     encoder = chosen_encoder(settings, next(iter(sets.values()))[1])
-    results = {}
+    tables = []
     for seed, (features, source) in sets.items():
         test = embed_clips(source, encoder, sampling=settings.sampling, batch_frames=settings.embedding.batch_frames)
         baselines = standard_baselines(
             train, test, features=(train_features, features), components=settings.evaluation.pca_components
         )
-        results[seed] = evaluate(
-            train, test, phases=phases, split="test", config=settings.evaluation, baselines=baselines
-        )
-        print(
-            f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in scores(results[seed])[MODEL].items())
-        )
-    print_table([scores(result) for result in results.values()])
+        results = evaluate(train, test, phases=phases, split="test", config=settings.evaluation, baselines=baselines)
+        tables.append(metric_rows(results))
+        print(f"seed {seed}: " + ", ".join(f"{row.text.title} {row.cells[MODEL].value:.3f}" for row in tables[-1]))
+    print_table(tables)
 
 
-def scores(results):
-    """{subject: {metric: value}}; phase agreement on trimmed clips counts as a metric of its own."""
-    found = {}
-    for metric, result in results.items():
-        for subject, own in {MODEL: result, **result["baselines"]}.items():
-            values = found.setdefault(subject, {})
-            values[metric] = own["value"]
-            if metric == "phase_agreement":
-                values["trimmed"] = own["details"]["trimmed"]["value"]
-    return found
-
-
-def print_table(of_sets):
+def print_table(tables):
     """Mean and worst over the sets as Markdown."""
-    subjects = list(of_sets[0])
+    subjects = list(tables[0][0].cells)
     print("\n| metric, mean (worst) | " + " | ".join(subjects) + " |\n|" + " --- |" * (len(subjects) + 1))
-    for metric in of_sets[0][MODEL]:
-        worst = max if metric == "boundary_transfer" else min
+    for rows in zip(*tables):
+        worst = max if rows[0].text.better == "lower" else min
         cells = []
         for subject in subjects:
-            values = [scores_of_set[subject][metric] for scores_of_set in of_sets]
+            values = [row.cells[subject].value for row in rows]
             cells.append(f"{sum(values) / len(values):.3f} ({worst(values):.3f})")
-        print(f"| {metric} | " + " | ".join(cells) + " |")
+        print(f"| {rows[0].text.title} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

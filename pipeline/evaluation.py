@@ -44,7 +44,7 @@ class EvalTask(StageTask):
         test, _ = load_sequences(folder / embeddings_file("test"))
         features = None
         if is_frozen(job.settings):
-            features = (load_features(upstream["train_features"]), load_features(upstream["test_features"]))
+            features = (load_features(upstream["train_features"])[0], load_features(upstream["test_features"])[0])
         results = evaluate(
             train,
             test,

@@ -82,21 +82,19 @@ def input_tasks(settings: Settings, split: str) -> List[Any]:
 def open_source(settings: Settings, tasks: List[Any]) -> Tuple[Any, List[str]]:
     """The clips that `input_tasks` made, ready to draw from, and the names of the phases."""
     from tcc.dataset.batches import FeatureClips, FrameClips
-    from tcc.sequences import center, load_sequences
+    from tcc.sequences import center
     from tcc.video.shards import read_records
 
     if is_frozen(settings):
-        loaded = [load_sequences(task.directory / FEATURES) for task in tasks]
-        clips = [clip for part, _ in loaded for clip in part]
-        clips.sort(key=lambda clip: clip.name)
-        return FeatureClips(map(center, clips) if settings.features.center else clips), loaded[0][1]
+        clips, phases = load_features(tasks)
+        return FeatureClips(map(center, clips) if settings.features.center else clips), phases
     records = [record for task in tasks for record in read_records(task.directory / task.shard_file())]
     return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()
 
 
-def load_features(tasks: List[FeaturesTask]) -> List[Any]:
-    """The features of all these shards' clips, in the order of their names."""
+def load_features(tasks: List[FeaturesTask]) -> Tuple[List[Any], List[str]]:
+    """The features of all these shards' clips as they are stored, in the order of their names, and the phases."""
     from tcc.sequences import load_sequences
 
-    clips = [clip for task in tasks for clip in load_sequences(task.directory / FEATURES)[0]]
-    return sorted(clips, key=lambda clip: clip.name)
+    loaded = [load_sequences(task.directory / FEATURES) for task in tasks]
+    return sorted((clip for clips, _ in loaded for clip in clips), key=lambda clip: clip.name), loaded[0][1]

@@ -14,10 +14,8 @@ pytestmark = pytest.mark.slow
 
 # Long enough to be caught between two checkpoints.
 LONG_TRAINING = {"TCC_TRAINING_NUM_STEPS": "400", "TCC_TRAINING_CHECKPOINT_EVERY": "20"}
-STAGES = {
-    *("sources", "clips", "frames", "shards", "weights", "features"),
-    *("checkpoints", "selections", "embeddings", "evaluations", "reports"),
-}
+# The other stages take a few milliseconds and may end before they are caught.
+SLOW_STAGES = {"sources", "frames", "features", "checkpoints", "embeddings", "evaluations", "reports"}
 
 
 def child_of(luigi):
@@ -62,8 +60,7 @@ def test_killed_in_every_stage_it_ends_like_an_undisturbed_run(project, tmp_path
         before = len(killed)
         code = run_and_kill(project, killed)
         assert code == 0 or len(killed) > before, "a run failed that nobody killed"
-    # A stage of a few milliseconds may end before it is caught.
-    assert killed >= STAGES - {"sources", "clips", "shards", "weights", "selections"}
+    assert killed >= SLOW_STAGES
     undisturbed = Project(tmp_path / "undisturbed")
     code, told = undisturbed.run(**LONG_TRAINING)
     assert code == 0, told

@@ -56,6 +56,17 @@ def test_one_clip_more_redoes_its_chunk_and_its_shard_alone(folder):
     assert len(changed) == 2
 
 
+def test_centering_makes_another_training_of_the_same_features(folder):
+    centered = settings_for(folder)
+    raw = dataclasses.replace(centered, features=dataclasses.replace(centered.features, center=False))
+    both = []
+    for settings in (centered, raw):
+        with settings_module.using(settings):
+            both.append((FeaturesTask(split="train", index=0).fingerprint, TrainTask().fingerprint))
+    (features, training), (same_features, other_training) = both
+    assert features == same_features and training != other_training
+
+
 def test_a_replaced_clip_redoes_its_chunk_and_its_shard_alone(folder):
     before = fingerprints(settings_for(folder))
     (folder / "clip_07.mp4").write_bytes(b"another take")

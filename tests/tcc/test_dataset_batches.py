@@ -13,7 +13,7 @@ from tcc.config import AugmentationConfig, SamplingConfig
 from tcc.dataset import Clips, FeatureClips, FrameClips, draw_batch, draw_clips, prefetch
 from tcc.dataset.augment import flatten_channels, flip_horizontally
 from tcc.errors import SettingsError, ShapeError
-from tcc.sequences import ClipSequence, center
+from tcc.sequences import ClipSequence
 
 SAMPLING = SamplingConfig(num_frames=4, num_context_frames=2, context_stride=3, random_offset=1)
 
@@ -52,17 +52,6 @@ def test_inputs_are_the_frames_that_the_indices_name():
             assert (frames[:, 0] == np.maximum(frames[:, 1] - 3, 0)).all()
             back = frames[:4, 1] - frames[4:, 1]
             assert ((back >= 1) | (frames[:4, 1] == 0)).all() and back.max() <= 5
-
-
-def test_centered_clips_have_no_mean_in_any_cell_and_keep_their_changes():
-    rng = np.random.default_rng(0)
-    values = (rng.normal(size=(9, 2, 2, 3)) + 50 * rng.normal(size=(1, 2, 2, 3))).astype(np.float16)
-    clip = ClipSequence("a", np.arange(9) / 10, np.full(9, -1), values)
-    centered = center(clip).values
-    assert centered.dtype == np.float16
-    expected = values.astype(np.float64) - values.astype(np.float64).mean(axis=0)
-    np.testing.assert_allclose(centered, expected, atol=4e-3)
-    assert np.abs(values.mean(axis=0, dtype=np.float64)).max() > 10
 
 
 def test_a_batch_depends_on_seed_and_step_only():
