@@ -21,6 +21,8 @@ MISSING_FRACTION_ALLOWED = 0.01
 # Containers whose header tells a duration that comes from their index or their writer; others guess it from a bit rate.
 _TELLS_DURATION = ("mov", "mp4", "matroska", "webm", "avi")
 _HEARTBEAT_PACKETS = 1000
+# FFmpeg's own errors are not all OSErrors: the end of a file in its middle is an EOFError.
+FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError)
 
 
 class UnusableVideo(VideoError):
@@ -78,7 +80,7 @@ def open_container(path: Union[str, Path]) -> Iterator[Tuple[Any, Any]]:
     # An absolute path: FFmpeg would take "a:b.mp4" for a protocol.
     try:
         container = av.open(os.path.abspath(path), metadata_errors="ignore")
-    except (OSError, ValueError) as error:
+    except FFMPEG_ERRORS as error:
         raise UnusableVideo(path, f"cannot be read as a video ({error_text(error)})") from error
     with container:
         stream = next((s for s in container.streams.video if not _is_cover(s)), None)
@@ -115,7 +117,7 @@ def _demux(container: Any, stream: Any) -> Tuple[List[Tuple], Dict[int, float]]:
     packets: List[Tuple[Optional[int], Optional[int], bool, bool]] = []
     ends: Dict[int, float] = {}
     # What cannot be read any more ends the file; the missing frames tell.
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(*FFMPEG_ERRORS):
         # All streams: the sound may last longer than the picture, and a duration counts the longest.
         for count, packet in enumerate(container.demux()):
             if count % _HEARTBEAT_PACKETS == 0:

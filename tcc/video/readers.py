@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, Iterator, Union
 
-import av
 import cv2
 import numpy as np
 
 from tcc.errors import SettingsError
-from tcc.video.container import UnusableVideo, VideoIndex, open_container
+from tcc.video.container import FFMPEG_ERRORS, UnusableVideo, VideoIndex, open_container
 
 DECODERS = ("opencv", "pyav")
 
@@ -66,7 +65,7 @@ class PyAVReader:
         while True:
             try:
                 packet = next(packets)
-            except (StopIteration, OSError, ValueError):
+            except (StopIteration, *FFMPEG_ERRORS):
                 return
             yield from _decode(packet)
 
@@ -83,7 +82,7 @@ class PyAVReader:
 def _decode(packet: Any) -> list:
     try:
         return packet.decode()
-    except (av.error.FFmpegError, ValueError):
+    except FFMPEG_ERRORS:
         return []
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import wave
 
+import av
 import numpy as np
 import pytest
 
@@ -141,8 +143,24 @@ def test_truncated_files_tell_how_much_is_missing(tmp_path, name, codec, kept, o
 
 
 def test_a_file_whose_index_comes_last_and_is_cut_off_cannot_be_read(tmp_path):
-    path = truncate(write_video(tmp_path / "t.mp4", times_at(30, 90)), 0.9)
-    assert probe_clip(path).problem == "cannot be read as a video (Invalid data found when processing input)"
+    """Wherever it is cut; where exactly decides whether FFmpeg misses data or finds wrong ones."""
+    whole = write_video(tmp_path / "t.mp4", times_at(30, 90)).read_bytes()
+    for tenths in range(1, 10):
+        (tmp_path / "t.mp4").write_bytes(whole[: len(whole) * tenths // 10])
+        assert re.fullmatch(
+            r"cannot be read as a video \((Invalid data found when processing input|End of file)\)|holds no frame",
+            probe_clip(tmp_path / "t.mp4").problem,
+        )
+
+
+def test_a_container_that_ends_early_cannot_be_read(tmp_path, monkeypatch):
+    """What FFmpeg calls the end of the file is no OSError."""
+
+    def ends(*args, **keywords):
+        raise av.error.EOFError(541478725, "End of file", "a.mp4")
+
+    monkeypatch.setattr(av, "open", ends)
+    assert probe_clip(tmp_path / "a.mp4").problem == "cannot be read as a video (End of file)"
 
 
 def test_names_are_paths_and_nothing_else(tmp_path):
