@@ -147,7 +147,7 @@ def _parameter(default: Any) -> Any:
     if isinstance(default, float):
         return luigi.FloatParameter(**keywords)
     if isinstance(default, tuple):
-        return TupleParameter(type(default[0]), **keywords)
+        return TupleParameter(type(default[0]) if default else str, **keywords)
     return luigi.Parameter(**keywords)
 
 

@@ -16,6 +16,7 @@ METHODS = ("tcc_regression_variance", "tcc_regression", "tcc_classification")
 SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
 BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
 SPLITS = ("train", "val", "test")
+SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
 
 
 def check_at_least(name: str, value: float, minimum: float) -> None:
@@ -40,14 +41,49 @@ def check_choice(name: str, value: str, choices: Tuple[str, ...]) -> None:
 class VideosConfig:
     """[videos] Where the videos come from."""
 
-    source: str = "rendered"  # rendered: the embedded pouring set; folder: your own videos
-    path: str = ""  # folder of videos (source = folder); searched recursively
-    labels: str = ""  # CSV with clip,start_seconds,end_seconds,phase (optional split); empty: no labels
-    splits: str = ""  # CSV with clip,split; empty: the labels' split column, else by ratio
+    source: str = "rendered"  # rendered, folder, images, penn_action, tfrecords, download: see docs/data.md
+    path: str = ""  # folder of the videos, image folders, data set or TFRecords; searched recursively
+    labels: str = ""  # CSV of segments, CSV of one phase per frame, or the reference's JSON; empty: no labels
+    splits: str = ""  # CSV with clip,split (optional group); empty: the labels' split column, else by ratio
+    train_list: str = ""  # text file, one clip a line: the training split; with any list, other clips are left out
+    val_list: str = ""  # text file, one clip a line: the validation split
+    test_list: str = ""  # text file, one clip a line: the test split
+    phases: Tuple[str, ...] = ()  # names of the phases 0, 1, ... where labels are numbers; empty: the numbers
+    image_fps: float = 30.0  # frames per second of image folders, and of TFRecords that do not tell it
+    action: str = ""  # penn_action: the action whose clips are used, such as tennis_serve
     name: str = ""  # what the targets are called; empty: the folder's name
 
     def __post_init__(self) -> None:
-        check_choice("source", self.source, ("rendered", "folder"))
+        check_choice("source", self.source, SOURCES)
+        check_between("image_fps", self.image_fps, 0.01, 1000)
+
+    @property
+    def ready_made(self) -> bool:
+        """Whether the clips come as TFRecord shards, so that nothing is decoded."""
+        return self.source in ("tfrecords", "download")
+
+
+@dataclass(frozen=True)
+class DownloadConfig:
+    """[download] Ready-made TFRecords from the network (source = download): the Pouring set of the reference."""
+
+    urls: Tuple[str, ...] = ("https://storage.googleapis.com/tcc-pouring/",)  # folders that hold the files, tried in turn
+    files: Tuple[str, ...] = (  # what is fetched from there
+        "pouring_train-0-of-2.tfrecord",
+        "pouring_train-1-of-2.tfrecord",
+        "pouring_val-0-of-1.tfrecord",
+    )
+    sha256: Tuple[str, ...] = ()  # of each file, in their order; empty: no public source states them, so recorded only
+    attempts: int = 5  # tries for each file and address; a broken transfer goes on where it was
+    timeout_seconds: float = 60.0  # without a byte for so long, an attempt has failed
+
+    def __post_init__(self) -> None:
+        check_at_least("attempts", self.attempts, 1)
+        check_at_least("timeout_seconds", self.timeout_seconds, 0.1)
+        if not self.urls or not self.files:
+            raise SettingsError("urls and files: name at least one address and one file")
+        if self.sha256 and len(self.sha256) != len(self.files):
+            raise SettingsError(f"sha256: {len(self.sha256)} checksums for {len(self.files)} files; give one for each")
 
 
 @dataclass(frozen=True)
@@ -79,14 +115,16 @@ class ClipsConfig:
     """[clips] Which files become clips, and which split each belongs to."""
 
     min_frames: int = 5  # a clip with fewer decodable frames is refused
-    max_bad_fraction: float = 0.2  # fail when more than this share of the files is refused
-    split_seed: int = 0  # ratio splits: stable hash of (seed, clip name)
+    max_bad_fraction: float = 0.2  # fail when more than this share of the clips has a problem
+    bad_labels: str = "refuse"  # labels of unknown clips and segments without duration: refuse, or drop with a warning
+    split_seed: int = 0  # ratio splits: stable hash of (seed, group or clip name)
     train_fraction: float = 0.6  # ratio splits: share of clips for training
     val_fraction: float = 0.2  # ratio splits: share for choosing the checkpoint; the rest is for testing
 
     def __post_init__(self) -> None:
         check_at_least("min_frames", self.min_frames, 1)
         check_between("max_bad_fraction", self.max_bad_fraction, 0, 1)
+        check_choice("bad_labels", self.bad_labels, ("refuse", "drop"))
         check_between("train_fraction", self.train_fraction, 0, 1)
         check_between("val_fraction", self.val_fraction, 0, 1 - self.train_fraction)
 
@@ -97,9 +135,20 @@ class FramesConfig:
 
     fps: float = 10.0  # sampled frames per second, by timestamp
     image_pixels: int = 224  # side of the square that frames are resized to
+    resize: str = "stretch"  # stretch (as the reference), letterbox (black bars), center_crop
     jpeg_quality: int = 95  # quality of the stored frames
+    chroma: str = "420"  # color resolution of the stored frames: 420 (half, as the reference), 422, 444 (full)
+    start_seconds: float = 0.0  # leave out what comes before
+    end_seconds: float = 0.0  # leave out what comes from here on; 0: nothing
+    max_frames: int = 0  # keep at most so many sampled frames of a clip, from its start; 0: all
 
     def __post_init__(self) -> None:
+        check_choice("resize", self.resize, ("stretch", "letterbox", "center_crop"))
+        check_choice("chroma", self.chroma, ("420", "422", "444"))
+        check_at_least("start_seconds", self.start_seconds, 0)
+        check_at_least("max_frames", self.max_frames, 0)
+        if self.end_seconds and not self.end_seconds > self.start_seconds:
+            raise SettingsError(f"end_seconds: must be 0 or more than start_seconds, got {self.end_seconds}")
         check_between("fps", self.fps, 0.01, 240)
         check_between("image_pixels", self.image_pixels, 16, 2048)
         check_between("jpeg_quality", self.jpeg_quality, 1, 100)
@@ -325,6 +374,7 @@ class ExecutionConfig:
 
 SECTIONS = {
     "videos": VideosConfig,
+    "download": DownloadConfig,
     "rendering": RenderingConfig,
     "clips": ClipsConfig,
     "frames": FramesConfig,
@@ -349,6 +399,7 @@ class Settings:
     """All sections together."""
 
     videos: VideosConfig = VideosConfig()
+    download: DownloadConfig = DownloadConfig()
     rendering: RenderingConfig = RenderingConfig()
     clips: ClipsConfig = ClipsConfig()
     frames: FramesConfig = FramesConfig()
