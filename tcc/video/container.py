@@ -99,35 +99,71 @@ def error_text(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
+def decode_packet(packet: Any) -> list:
+    """The frames that a packet completes; none if it is damaged."""
+    try:
+        return packet.decode()
+    except FFMPEG_ERRORS:
+        return []
+
+
+def frame_seconds(frame: Any) -> float:
+    """A frame's time in the container, nan where it has none."""
+    if frame.pts is None:
+        return float("nan")
+    base = frame.time_base
+    return frame.pts * base.numerator / base.denominator
+
+
 def read_index(path: Union[str, Path]) -> VideoIndex:
     """Read the packets of a file and order their times.
 
     Raises: UnusableVideo if it cannot be opened or holds no frame.
     """
+    return read_index_and_frames(path, 0)[0]
+
+
+def read_index_and_frames(path: Union[str, Path], num_frames: int) -> Tuple[VideoIndex, List[Any]]:
+    """Read the packets of a file once, order their times, and decode the first frames on the way.
+
+    Returns: the index, and at most `num_frames` frames of PyAV.
+    Raises: UnusableVideo if it cannot be opened or holds no frame.
+    """
     with open_container(path) as (container, stream):
-        packets, ends = _demux(container, stream)
+        packets, ends, frames = _demux(container, stream, num_frames)
         times = _displayed(packets)
         if not times:
             raise UnusableVideo(path, "holds no frame")
+        if stream.codec_context is None:
+            raise UnusableVideo(path, "is of a codec that FFmpeg does not know; convert it to H.264")
         counts_only = any(pts is None for pts, *_ in packets) or container.format.name == "avi"
-        return _index(container, stream, times, ends, counts_only)
+        return _index(container, stream, times, ends, counts_only), frames
 
 
-def _demux(container: Any, stream: Any) -> Tuple[List[Tuple], Dict[int, float]]:
+def _demux(container: Any, stream: Any, num_frames: int) -> Tuple[List[Tuple], Dict[int, float], List[Any]]:
     packets: List[Tuple[Optional[int], Optional[int], bool, bool]] = []
-    ends: Dict[int, float] = {}
+    ticks: Dict[int, int] = {}
+    frames: List[Any] = []
+    num_frames = num_frames if stream.codec_context else 0
     # What cannot be read any more ends the file; the missing frames tell.
     with contextlib.suppress(*FFMPEG_ERRORS):
         # All streams: the sound may last longer than the picture, and a duration counts the longest.
         for count, packet in enumerate(container.demux()):
             if count % _HEARTBEAT_PACKETS == 0:
                 heartbeat()
-            if packet.size and packet.pts is not None:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
-            if packet.size and packet.stream_index == stream.index:
-                packets.append((packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
-    return packets, ends
+            number, pts, size = packet.stream_index, packet.pts, packet.size
+            if size and pts is not None:
+                end = pts + (packet.duration or 0)
+                ticks[number] = max(end, ticks.get(number, end))
+            if number != stream.index:
+                continue
+            if size:
+                packets.append((pts, packet.dts, packet.is_keyframe, packet.is_discard))
+            # The empty packet at the end brings out what the decoder holds back.
+            if len(frames) < num_frames:
+                frames += decode_packet(packet)
+    ends = {number: float(end * container.streams[number].time_base) for number, end in ticks.items()}
+    return packets, ends, frames[:num_frames]
 
 
 def _displayed(packets: List[Tuple]) -> List[int]:

@@ -1,16 +1,19 @@
-"""Two decoders behind one interface: frames in order, converted only when asked for, never rotated by the decoder."""
+"""Two decoders behind one interface: frames in order, made into small pictures only when asked for."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any, Iterator, Tuple, Union
 
 import cv2
 import numpy as np
 
 from tcc.errors import SettingsError
-from tcc.video.container import FFMPEG_ERRORS, UnusableVideo, VideoIndex, open_container
+from tcc.video.container import FFMPEG_ERRORS, UnusableVideo, VideoIndex, decode_packet, frame_seconds, open_container
+from tcc.video.pictures import BgrPicture, Picture, View
+from tcc.video.planes import has_planes, read_planes
+from tcc.video.resize import fit, placement, upright
 
 DECODERS = ("opencv", "pyav")
 
@@ -26,15 +29,18 @@ class OpenCVReader:
         # Rotation is applied by us, once, after resizing; OpenCV's versions differ in whether and when they do it.
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         self.rotation = quarter_turns(self._capture.get(cv2.CAP_PROP_ORIENTATION_META))
+        self.size: Tuple[int, int] = (0, 0)
 
     def times(self) -> Iterator[float]:
         """Step from frame to frame; yields its time in seconds since the first frame."""
         while self._capture.grab():
             yield self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 - self._offset
 
-    def retrieve(self) -> np.ndarray:
-        """The frame just stepped to, uint8 BGR [H, W, 3], as it is stored."""
-        return self._capture.retrieve()[1]
+    def picture(self, view: View) -> Picture:
+        """The frame just stepped to, small and upright; `size` is from now on (width, height) as it is stored."""
+        image = self._capture.retrieve()[1]
+        self.size = (image.shape[1], image.shape[0])
+        return _bgr_picture(image, view, self.rotation)
 
     def close(self) -> None:
         """Free the decoder."""
@@ -50,15 +56,12 @@ class PyAVReader:
         self._container, self._stream = self._opened.__enter__()
         self._stream.codec_context.thread_count = threads
         self._frame: Any = None
-        self.rotation = 0
 
     def times(self) -> Iterator[float]:
         """Step from frame to frame; yields its time in seconds since the first frame, nan where it has none."""
         for frame in self._frames():
             self._frame = frame
-            self.rotation = quarter_turns(-self._frame.rotation)
-            pts = self._frame.pts
-            yield np.nan if pts is None else float(pts * self._frame.time_base) - self._origin
+            yield frame_seconds(frame) - self._origin
 
     def _frames(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
@@ -67,11 +70,11 @@ class PyAVReader:
                 packet = next(packets)
             except (StopIteration, *FFMPEG_ERRORS):
                 return
-            yield from _decode(packet)
+            yield from decode_packet(packet)
 
-    def retrieve(self) -> np.ndarray:
-        """The frame just stepped to, uint8 BGR [H, W, 3], as it is stored."""
-        return self._frame.to_ndarray(format="bgr24")
+    def picture(self, view: View) -> Picture:
+        """The frame just stepped to, small and upright."""
+        return picture_of(self._frame, view)
 
     def close(self) -> None:
         """Free the decoder."""
@@ -79,11 +82,22 @@ class PyAVReader:
         self._opened.__exit__(None, None, None)
 
 
-def _decode(packet: Any) -> list:
-    try:
-        return packet.decode()
-    except FFMPEG_ERRORS:
-        return []
+def picture_of(frame: Any, view: View) -> Picture:
+    """A frame of PyAV, small and upright: by its planes where it has such, else converted whole."""
+    rotation = rotation_of(frame)
+    if has_planes(frame):
+        return read_planes(frame, view, rotation)
+    return _bgr_picture(frame.to_ndarray(format="bgr24"), view, rotation)
+
+
+def _bgr_picture(image: np.ndarray, view: View, rotation: int) -> BgrPicture:
+    where = placement(image.shape[1], image.shape[0], view.pixels, view.resize)
+    return BgrPicture(upright(fit(image, where), rotation))
+
+
+def rotation_of(frame: Any) -> int:
+    """How a frame of PyAV must be turned to be upright, clockwise degrees: 0, 90, 180 or 270."""
+    return quarter_turns(-frame.rotation)
 
 
 def quarter_turns(degrees: float) -> int:

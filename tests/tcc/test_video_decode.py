@@ -12,8 +12,10 @@ import pytest
 from tcc.errors import SettingsError, VideoError
 from tcc.video import sample_frames, sampling_plan
 from tcc.video.container import read_index
-from tcc.video.decode import TimestampsDisagree, place_of, square, upright
+from tcc.video.decode import TimestampsDisagree, place_of
+from tcc.video.pictures import BgrPicture
 from tcc.video.readers import OpenCVReader, open_reader
+from tcc.video.resize import shrink, upright
 from tests.tcc.video_samples import number_of, picture, set_rotation, times_at, truncate, write_video
 
 DECODERS = ("opencv", "pyav")
@@ -170,7 +172,7 @@ def test_one_missing_frame_is_allowed(tmp_path, monkeypatch):
     times = OpenCVReader.times
     for lost, fine in ((1, True), (2, False)):
         monkeypatch.setattr(OpenCVReader, "times", lambda self, lost=lost: list(times(self))[:-lost])
-        monkeypatch.setattr(OpenCVReader, "retrieve", lambda self: picture(0))
+        monkeypatch.setattr(OpenCVReader, "picture", lambda self, view: BgrPicture(picture(0, width=64)))
         if fine:
             assert len(sampled(path, 10)[0]) == 11
         else:
@@ -204,17 +206,17 @@ def test_unreadable_files_and_unknown_decoders_are_refused(tmp_path):
 def test_shrinking_keeps_the_mean_of_what_it_covers():
     """A mean of n pixels of noise deviates 1 / sqrt(n) as much; bilinear alone takes 4 pixels, whatever it skips."""
     noise = np.random.default_rng([0, 7]).integers(0, 256, (512, 1031, 3)).astype(np.uint8)
-    small = square(noise, 64)
+    small = shrink(noise, 64, 64)
     assert small.shape == (64, 64, 3)
     assert small.std() < 1.2 * noise.std() / np.sqrt(512 * 1031 / 64**2)
-    assert square(noise, 600).shape == (600, 600, 3)
+    assert shrink(noise, 600, 600).shape == (600, 600, 3)
 
 
 def test_shrinking_is_near_the_exact_area():
     rng = np.random.default_rng([0, 5])
     image = cv2.GaussianBlur(rng.integers(0, 256, (721, 1281, 3)).astype(np.uint8), (0, 0), 6)
     exact = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA).astype(float)
-    assert np.abs(square(image, 224) - exact).mean() < 1.0
+    assert np.abs(shrink(image, 224, 224) - exact).mean() < 1.0
 
 
 def test_upright_turns_clockwise():

@@ -30,8 +30,8 @@ from tcc.video import (
     write_records,
     write_shard,
 )
-from tcc.video import frames as frames_module
 from tcc.video.merge import FramesFile, check_frames_file
+from tcc.video.pictures import BgrPicture
 from tcc.video.readers import OpenCVReader
 from tests.tcc.video_samples import number_of, times_at, write_video
 from tests.tcc.video_workers import decode_badly
@@ -191,8 +191,8 @@ def test_a_decoder_whose_times_are_wrong_is_replaced(tmp_path, monkeypatch):
 def test_a_frame_needed_again_is_encoded_once(tmp_path, monkeypatch):
     write_video(tmp_path / "a.mp4", times_at(5, 4))
     calls = []
-    encode = frames_module.encode_jpeg
-    monkeypatch.setattr(frames_module, "encode_jpeg", lambda *a: calls.append(1) or encode(*a))
+    encode = BgrPicture.jpeg
+    monkeypatch.setattr(BgrPicture, "jpeg", lambda *a: calls.append(1) or encode(*a))
     decode_clip(DecodeJob(ClipInfo(name="a.mp4"), str(tmp_path / "a.mp4"), str(tmp_path / "a"), CONFIG, 2))
     (record,) = read_records(tmp_path / "a")
     assert (len(record), len(calls)) == (8, 4)

@@ -109,10 +109,10 @@ def test_a_file_without_permission_is_described(tmp_path):
 
 
 def test_an_unexpected_error_is_described(tmp_path, monkeypatch):
-    def fail(path):
+    def fail(path, num_frames):
         raise RuntimeError("odd")
 
-    monkeypatch.setattr(probe_module, "read_index", fail)
+    monkeypatch.setattr(probe_module, "read_index_and_frames", fail)
     assert probe_clip(tmp_path).problem == "cannot be read as a video (RuntimeError: odd)"
 
 
@@ -189,7 +189,8 @@ def test_decoders_are_compared():
 
 
 def test_a_file_that_no_decoder_reads_is_described(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe_module, "_try_decoder", lambda path, decoder, index: None)
+    monkeypatch.setattr(probe_module, "_try_opencv", lambda path, index: None)
+    monkeypatch.setattr(probe_module, "_try_pyav", lambda path, index, frames: None)
     path = write_video(tmp_path / "a.mp4", times_at(30, 5))
     assert probe_clip(path).problem == "no frame can be decoded (codec h264)"
 
