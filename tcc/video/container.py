@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,31 +121,75 @@ def read_index(path: Union[str, Path]) -> VideoIndex:
 
     Raises: UnusableVideo if it cannot be opened or holds no frame.
     """
-    return read_index_and_frames(path, 0)[0]
-
-
-def read_index_and_frames(path: Union[str, Path], num_frames: int) -> Tuple[VideoIndex, List[Any]]:
-    """Read the packets of a file once, order their times, and decode the first frames on the way.
-
-    Returns: the index, and at most `num_frames` frames of PyAV.
-    Raises: UnusableVideo if it cannot be opened or holds no frame.
-    """
     with open_container(path) as (container, stream):
-        packets, ends, frames = _demux(container, stream, num_frames)
-        times = _displayed(packets)
-        if not times:
-            raise UnusableVideo(path, "holds no frame")
-        if stream.codec_context is None:
-            raise UnusableVideo(path, "is of a codec that FFmpeg does not know; convert it to H.264")
-        counts_only = any(pts is None for pts, *_ in packets) or container.format.name == "avi"
-        return _index(container, stream, times, ends, counts_only), frames
+        return index_packets(path, container, stream).index
+
+
+@dataclass(frozen=True)
+class Packets:
+    """What one pass over the packets of a container found.
+
+    Attributes:
+      index: their times.
+      frames: the first frames, of PyAV.
+      first: what tells the video stream's first packet from the others.
+    """
+
+    index: VideoIndex
+    frames: List[Any]
+    first: Tuple
+
+
+def index_packets(path: Union[str, Path], container: Any, stream: Any, num_frames: int = 0) -> Packets:
+    """Read an opened container to its end, order the times of its packets, and decode `num_frames` frames on the way.
+
+    Raises: UnusableVideo if it holds no frame.
+    """
+    if stream.codec_context is not None:
+        stream.codec_context.thread_count = 1
+    packets, ends, frames = _demux(container, stream, num_frames)
+    times = _displayed(packets)
+    if not times:
+        raise UnusableVideo(path, "holds no frame")
+    if stream.codec_context is None:
+        raise UnusableVideo(path, "is of a codec that FFmpeg does not know; convert it to H.264")
+    counts_only = any(pts is None for pts, *_ in packets) or container.format.name == "avi"
+    return Packets(_index(container, stream, times, ends, counts_only), frames, packets[0])
+
+
+def rewind(container: Any, stream: Any, first: Tuple) -> Iterator[Any]:
+    """The video packets of a container that was read to its end, once more from the first one.
+
+    Opening the file again would decode its first frames again, only to find out about the stream. mp4 and mov have an
+    index of their packets, so that going back is exact; that it was is checked by the first packet.
+
+    Raises: CannotRewind for other containers, or if another packet comes first.
+    """
+    if "mp4" not in container.format.name.split(",") or first[1] is None:
+        raise CannotRewind
+    try:
+        container.seek(first[1], stream=stream)
+        packets = container.demux(stream)
+        packet = next(packets)
+    except (StopIteration, *FFMPEG_ERRORS) as error:
+        raise CannotRewind from error
+    if _describe(packet) != first:
+        raise CannotRewind
+    return itertools.chain([packet], packets)
+
+
+class CannotRewind(Exception):
+    """A container must be opened again to be read again."""
+
+
+def _describe(packet: Any) -> Tuple:
+    return packet.pts, packet.dts, packet.is_keyframe, packet.is_discard
 
 
 def _demux(container: Any, stream: Any, num_frames: int) -> Tuple[List[Tuple], Dict[int, float], List[Any]]:
     packets: List[Tuple[Optional[int], Optional[int], bool, bool]] = []
     ticks: Dict[int, int] = {}
     frames: List[Any] = []
-    num_frames = num_frames if stream.codec_context else 0
     # What cannot be read any more ends the file; the missing frames tell.
     with contextlib.suppress(*FFMPEG_ERRORS):
         # All streams: the sound may last longer than the picture, and a duration counts the longest.
@@ -155,12 +200,10 @@ def _demux(container: Any, stream: Any, num_frames: int) -> Tuple[List[Tuple], D
             if size and pts is not None:
                 end = pts + (packet.duration or 0)
                 ticks[number] = max(end, ticks.get(number, end))
-            if number != stream.index:
-                continue
-            if size:
-                packets.append((pts, packet.dts, packet.is_keyframe, packet.is_discard))
+            if size and number == stream.index:
+                packets.append(_describe(packet))
             # The empty packet at the end brings out what the decoder holds back.
-            if len(frames) < num_frames:
+            if len(frames) < num_frames and number == stream.index and stream.codec_context is not None:
                 frames += decode_packet(packet)
     ends = {number: float(end * container.streams[number].time_base) for number, end in ticks.items()}
     return packets, ends, frames[:num_frames]

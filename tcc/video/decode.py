@@ -10,7 +10,7 @@ import numpy as np
 
 from tcc.config import FramesConfig
 from tcc.errors import VideoError
-from tcc.video.container import UnusableVideo, VideoIndex, check_complete, read_index
+from tcc.video.container import UnusableVideo, VideoIndex, check_complete
 from tcc.video.isolation import heartbeat
 from tcc.video.pictures import Picture, View
 from tcc.video.readers import open_reader
@@ -129,12 +129,12 @@ def sample_pictures(
       more than 1 % missing; for some files known only at the end), if nothing is left of it, or if the decoder's times
       contradict the container.
     """
-    index = read_index(path)
-    check_complete(path, len(index), len(index) + index.missing_frames)
-    plan = _plan(path, index, config)
     trimmed = bool(config.end_seconds or config.max_frames)
-    reader = open_reader(path, decoder, index, threads)
+    reader = open_reader(path, decoder, threads=threads)
     try:
+        index = reader.index
+        check_complete(path, len(index), len(index) + index.missing_frames)
+        plan = _plan(path, index, config)
         view = View(config.image_pixels, config.resize, config.chroma)
         yield from _follow(path, reader, index, plan, view, to_the_end=not trimmed)
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
+import cv2
 import numpy as np
 
 from tcc.progress import Progress, silent
@@ -17,13 +18,14 @@ from tcc.video.container import (
     check_complete,
     error_text,
     frame_seconds,
-    read_index_and_frames,
+    index_packets,
+    open_container,
 )
 from tcc.video.decode import TimestampsDisagree, place_of
 from tcc.video.isolation import Outcome, run_isolated
 from tcc.video.pictures import View
 from tcc.video.planes import has_planes, is_bt601
-from tcc.video.readers import open_reader, picture_of, rotation_of
+from tcc.video.readers import OpenCVReader, picture_of, rotation_of
 
 _TRIED_FRAMES = 3
 _COMPARED = View(pixels=32, chroma="444")
@@ -90,8 +92,11 @@ def probe_clip(path: Union[str, Path]) -> ClipInfo:
 
 
 def _probe(path: Union[str, Path]) -> ClipInfo:
-    index, frames = read_index_and_frames(path, _TRIED_FRAMES)
-    decoder, tried = _choose(path, index, frames)
+    cv2.setNumThreads(1)
+    with open_container(path) as (container, stream):
+        packets = index_packets(path, container, stream, _TRIED_FRAMES)
+    index = packets.index
+    decoder, tried = _choose(path, index, packets.frames)
     if tried is None:
         raise UnusableVideo(path, f"no frame can be decoded (codec {index.codec})")
     width, height = tried.size if tried.rotation % 180 == 0 else tried.size[::-1]
@@ -141,7 +146,7 @@ def _try_pyav(path: Union[str, Path], index: VideoIndex, frames: Sequence[Any]) 
 def _try_opencv(path: Union[str, Path], index: VideoIndex) -> Optional[_Tried]:
     """What OpenCV shows; None if that is nothing."""
     try:
-        reader = open_reader(path, "opencv", index)
+        reader = OpenCVReader(path, index)
     except UnusableVideo:
         return None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, Iterator, Tuple, Union
@@ -10,7 +11,18 @@ import cv2
 import numpy as np
 
 from tcc.errors import SettingsError
-from tcc.video.container import FFMPEG_ERRORS, UnusableVideo, VideoIndex, decode_packet, frame_seconds, open_container
+from tcc.video.container import (
+    FFMPEG_ERRORS,
+    CannotRewind,
+    UnusableVideo,
+    VideoIndex,
+    decode_packet,
+    frame_seconds,
+    index_packets,
+    open_container,
+    read_index,
+    rewind,
+)
 from tcc.video.pictures import BgrPicture, Picture, View
 from tcc.video.planes import has_planes, read_planes
 from tcc.video.resize import fit, placement, upright
@@ -22,6 +34,7 @@ class OpenCVReader:
     """OpenCV with its own FFmpeg. `grab` decodes a frame, `retrieve` converts it."""
 
     def __init__(self, path: Union[str, Path], index: VideoIndex, threads: int = 1) -> None:
+        self.index = index
         self._offset = index.stream_offset_seconds
         self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
         if not self._capture.isOpened():
@@ -50,24 +63,31 @@ class OpenCVReader:
 class PyAVReader:
     """FFmpeg through PyAV. Damaged packets are passed over; the count of frames tells."""
 
-    def __init__(self, path: Union[str, Path], index: VideoIndex, threads: int = 1) -> None:
-        self._origin = index.origin_seconds
-        self._opened = open_container(path)
-        self._container, self._stream = self._opened.__enter__()
-        self._stream.codec_context.thread_count = threads
+    def __init__(self, path: Union[str, Path], threads: int = 1) -> None:
         self._frame: Any = None
+        with contextlib.ExitStack() as opened:
+            container, stream = opened.enter_context(open_container(path))
+            found = index_packets(path, container, stream)
+            self.index: VideoIndex = found.index
+            try:
+                self._packets = rewind(container, stream, found.first)
+            except CannotRewind:
+                opened.close()
+                container, stream = opened.enter_context(open_container(path))
+                self._packets = container.demux(stream)
+            stream.codec_context.thread_count = threads
+            self._opened = opened.pop_all()
 
     def times(self) -> Iterator[float]:
         """Step from frame to frame; yields its time in seconds since the first frame, nan where it has none."""
         for frame in self._frames():
             self._frame = frame
-            yield frame_seconds(frame) - self._origin
+            yield frame_seconds(frame) - self.index.origin_seconds
 
     def _frames(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
         while True:
             try:
-                packet = next(packets)
+                packet = next(self._packets)
             except (StopIteration, *FFMPEG_ERRORS):
                 return
             yield from decode_packet(packet)
@@ -79,7 +99,7 @@ class PyAVReader:
     def close(self) -> None:
         """Free the decoder."""
         self._frame = None
-        self._opened.__exit__(None, None, None)
+        self._opened.close()
 
 
 def picture_of(frame: Any, view: View) -> Picture:
@@ -105,13 +125,15 @@ def quarter_turns(degrees: float) -> int:
     return round(degrees / 90) * 90 % 360
 
 
-def open_reader(path: Union[str, Path], decoder: str, index: VideoIndex, threads: int = 1) -> Any:
-    """An OpenCVReader or PyAVReader for a file.
+def open_reader(path: Union[str, Path], decoder: str, threads: int = 1) -> Any:
+    """An OpenCVReader or PyAVReader for a file; it has read the file's `index`.
 
-    Raises: SettingsError for another decoder, UnusableVideo if it cannot open the file.
+    Raises: SettingsError for another decoder, UnusableVideo if it cannot open the file or holds no frame.
     """
     if decoder not in DECODERS:
         raise SettingsError(f"decoder: must be one of {', '.join(DECODERS)}; got {decoder!r}")
     # One process per clip keeps all cores busy; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(threads)
-    return (OpenCVReader if decoder == "opencv" else PyAVReader)(path, index, threads)
+    if decoder == "opencv":
+        return OpenCVReader(path, read_index(path), threads)
+    return PyAVReader(path, threads)

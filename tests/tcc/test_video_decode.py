@@ -198,9 +198,9 @@ def test_unreadable_files_and_unknown_decoders_are_refused(tmp_path):
         list(sample_frames(tmp_path / "text.mp4", fps=10, image_pixels=32))
     path = write_video(tmp_path / "a.mp4", [0.0])
     with pytest.raises(SettingsError, match="decoder: must be one of opencv, pyav; got 'decord'"):
-        open_reader(path, "decord", read_index(path))
+        open_reader(path, "decord")
     with pytest.raises(VideoError, match=r"text.mp4: cannot be opened by OpenCV"):
-        open_reader(tmp_path / "text.mp4", "opencv", read_index(path))
+        OpenCVReader(tmp_path / "text.mp4", read_index(path))
 
 
 def test_shrinking_keeps_the_mean_of_what_it_covers():

@@ -109,10 +109,10 @@ def test_a_file_without_permission_is_described(tmp_path):
 
 
 def test_an_unexpected_error_is_described(tmp_path, monkeypatch):
-    def fail(path, num_frames):
+    def fail(path):
         raise RuntimeError("odd")
 
-    monkeypatch.setattr(probe_module, "read_index_and_frames", fail)
+    monkeypatch.setattr(probe_module, "open_container", fail)
     assert probe_clip(tmp_path).problem == "cannot be read as a video (RuntimeError: odd)"
 
 
