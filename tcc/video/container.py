@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
@@ -21,6 +22,8 @@ MISSING_FRAMES_ALLOWED = 1
 MISSING_FRACTION_ALLOWED = 0.01
 # Containers whose header tells a duration that comes from their index or their writer; others guess it from a bit rate.
 _TELLS_DURATION = ("mov", "mp4", "matroska", "webm", "avi")
+# What writers of mkv and webm say of a single stream; the container's duration is that of the longest one.
+_DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _HEARTBEAT_PACKETS = 1000
 # FFmpeg's own errors are not all OSErrors: the end of a file in its middle is an EOFError.
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError)
@@ -256,9 +259,16 @@ def _missing_frames(container: Any, stream: Any, found: int, ends: Dict[int, flo
 
 
 def _missing_seconds(container: Any, stream: Any, ends: Dict[int, float]) -> float:
+    end = ends.get(stream.index, 0.0)
     if stream.duration is not None:
         start = (stream.start_time or 0) * stream.time_base
-        return float(start + stream.duration * stream.time_base) - ends.get(stream.index, 0.0)
+        # FFmpeg shortens the duration of an avi that is cut off; its header still counts the frames, one a tick.
+        ticks = max(stream.duration, stream.frames) if container.format.name == "avi" else stream.duration
+        return float(start + ticks * stream.time_base) - end
+    tagged = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
+    if tagged:
+        hours, minutes, seconds = map(float, tagged.groups())
+        return 3600 * hours + 60 * minutes + seconds - end
     if container.duration is not None:
         start = (container.start_time or 0) / av.time_base
         return start + container.duration / av.time_base - max(ends.values())

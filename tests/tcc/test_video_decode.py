@@ -353,7 +353,8 @@ def test_going_back_is_checked(tmp_path):
 )
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_formats_without_planes_to_read_are_converted_whole(tmp_path, codec, pixel_format, decoder):
-    path = write_video(tmp_path / "a.mkv", times_at(30, 9), codec=codec, pixel_format=pixel_format)
+    path = tmp_path / ("a.mov" if codec == "png" else "a.mkv")
+    write_video(path, times_at(30, 9), codec=codec, pixel_format=pixel_format)
     assert sampled(path, 10, decoder)[1] == [0, 3, 6]
 
 
