@@ -22,7 +22,7 @@ class ClipsTask(StageTask):
     """Look into every video: frames, fps, size, rotation, duration, split, labels; report those that cannot be used."""
 
     stage = "clips"
-    version = 1
+    version = 2
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:

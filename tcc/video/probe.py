@@ -1,4 +1,8 @@
-"""What a video file is, and which decoder reads it right: a few frames are decoded, the rest is told by its packets."""
+"""What a video file is, and which decoder reads it right: a few frames are decoded, the rest is told by its packets.
+
+The decoder is PyAV where its planes are right and faster (`_better_by_planes`); else OpenCV, unless it reads nothing or
+shows other frames than PyAV does.
+"""
 
 from __future__ import annotations
 
@@ -124,11 +128,16 @@ def _choose(path: Union[str, Path], index: VideoIndex, frames: Sequence[Any]) ->
 
 
 def _better_by_planes(frame: Any) -> bool:
-    """Whether PyAV's planes are faster than OpenCV, or right where OpenCV is not sure to be.
+    """Whether PyAV's planes are faster than OpenCV, or right where OpenCV may not be.
 
-    CPU microseconds a frame for decoding, resizing to 224 and encoding, H.264, OpenCV 5.0 beside PyAV 18.1:
-    TABLE
-    OpenCV before 5 takes every matrix for BT.601: up to 22 levels off for the BT.709 of most cameras.
+    CPU microseconds a frame for reading the index, decoding, resizing to 224 and encoding H.264 (OpenCV 5.0, PyAV 18.1,
+    best of 3; the smaller pictures differ by less than repeats do):
+
+        picture   96x64   128x96   160x120   320x240   640x480   1280x720   1920x1080
+        OpenCV      174      196       220       344       792       2024        4702
+        planes      177      194       217       312       644       1471        3354
+
+    OpenCV 4.11 takes every matrix for BT.601, OpenCV 5.0 does not: a red of BT.709 came out 22 levels apart.
     """
     return has_planes(frame) and (frame.width * frame.height >= _PLANES_PIXELS or not is_bt601(frame))
 
