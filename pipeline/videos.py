@@ -15,7 +15,7 @@ class VideosTask(StageTask):
     """Render the embedded set, or list a user's folder (whose files stay where they are)."""
 
     stage = "sources"
-    version = 1
+    version = 2
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
