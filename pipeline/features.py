@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 import luigi
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import catalog
+from pipeline.catalog import set_name
 from pipeline.shards import ShardsTask, shard_tasks
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import SPLITS, Settings
@@ -37,7 +37,7 @@ class FeaturesTask(StageTask):
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
-        return f"{catalog(settings).name}-{settings.backbone.name}-{params['split']}{params['index']:03d}"
+        return f"{set_name(settings)}-{settings.backbone.name}-{params['split']}{params['index']:03d}"
 
     def make(self, job: Job) -> Made:
         from tcc import weights

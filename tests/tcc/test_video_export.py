@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 
+from tcc.__main__ import main
 from tcc.video.export import export_shards
 from tcc.video.shards import ClipRecord, write_records
 
@@ -42,3 +43,15 @@ def test_a_name_never_leads_out_of_the_folder(tmp_path):
     rows = rows_of(tmp_path / "deep/er/out/labels.csv")
     assert [row["name"] for row in rows] == names
     assert len({row["clip"] for row in rows}) == 5
+
+
+def test_the_command_exports_and_refuses_what_is_not_empty(tmp_path, capsys):
+    write_records(tmp_path / "0.tfrecord", [ClipRecord("a.mp4", [b"0", b"1"], np.arange(2) / 1.0, np.array([0, 1]))])
+    command = ["export", str(tmp_path / "0.tfrecord"), "--to", str(tmp_path / "out"), "--phases", "reach, pour"]
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"1 clips, 2 frames: {tmp_path / 'out'}\n"
+    assert [row["phase"] for row in rows_of(tmp_path / "out/labels.csv")] == ["reach", "pour"]
+    assert main(command) == 2
+    assert "is not empty; give a new folder" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "gone"), "--to", str(tmp_path / "other")]) == 2
+    assert "gone: cannot be read (No such file or directory)" in capsys.readouterr().err
