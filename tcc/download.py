@@ -251,6 +251,8 @@ def _try_once(session: requests.Session, url: str, wanted: _Wanted) -> Fetched:
 
 def _check_length(answer: _Answer, wanted: _Wanted) -> None:
     if answer.total is not None and wanted.size and answer.total != wanted.size:
+        if answer.start:
+            _discard_part(wanted)
         raise _Failed(f"size is {answer.total} bytes, expected {wanted.size}")
     if answer.total is None and not (answer.has_end or wanted.size or wanted.checksums):
         raise _Failed("tells no length, so a cut transfer would look whole; give a size or a checksum")
@@ -269,8 +271,8 @@ def _pour(answer: _Answer, digests: Mapping[str, Any], wanted: _Wanted) -> int:
             _update(digests, chunk)
             done += len(chunk)
             report(done)
-    if total is not None and done < total:
-        raise _MayPass(f"cut off after {done} of {total} bytes")
+    if total is not None and done != total:
+        raise _MayPass(f"{done} of {total} bytes came")
     return done
 
 
@@ -296,7 +298,7 @@ def _held_part(url: str, wanted: _Wanted) -> Optional[_Held]:
         return None
     if not note.validator and not wanted.checksums:
         return None
-    if note.total is not None and (count > note.total or wanted.size not in (0, note.total)):
+    if note.total is not None and count > note.total:
         return None
     return _Held(count, note)
 
@@ -351,7 +353,7 @@ def _get(session: requests.Session, url: str, wanted: _Wanted, held: Optional[_H
 
 
 def _note_of(response: requests.Response, url: str) -> _Note:
-    length = "" if _is_chunked(response) else response.headers.get("Content-Length", "")
+    length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdecimal() else None
     return _Note(_shown(url), *_validators(response), total)
 

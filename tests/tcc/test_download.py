@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import re
 import resource
@@ -108,7 +109,33 @@ def test_progress_tells_how_much_is_there_and_how_fast(target):
         fetch(server.url, target, progress=lambda *what: said.append(what))
     assert [fraction for fraction, _ in said] == sorted(fraction for fraction, _ in said)
     assert said[0][0] < 0.5 and said[-1][0] == 1.0
+    assert len(said) < 20  # of 46 pieces: a few times a second
     assert re.fullmatch(r"clips\.tfrecord: 3\.0 of 3\.0 MB, \d+\.\d MB/s", said[-1][1])
+
+
+def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_the_answer(target, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (events.append(inode(descriptor)), fsync(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda *names: (events.append("renamed"), replace(*names)))
+    with FileServer(CONTENT) as server:
+        fetch(server.url, target)
+    assert events == [inode(target), "renamed", inode(target.parent)]
+
+
+def inode(of):
+    return os.stat(of).st_ino
+
+
+def test_a_redirection_is_followed(target):
+    with FileServer(CONTENT, Plan(status=302, headers={"Location": "/moved"})) as server:
+        assert fetch(server.url, target).url == server.url
+        assert server.requests[1]["path"] == "/moved"
+        assert_whole(target)
+        target.unlink()
+        server.plan = Plan(status=302, headers={"Location": "/moved"})
+        assert f"{server.url}: TooManyRedirects: Exceeded 30 redirects.\n" in failure_of(server.url, target)
+    assert_nothing(target)
 
 
 def test_a_cut_transfer_goes_on_where_it_was(target):
@@ -170,7 +197,8 @@ def stop_at_the_end(fraction, status):
 def test_a_server_without_ranges_sends_it_all_again(target):
     with FileServer(CONTENT, CUT) as server:
         server.ranges = False
-        assert fetch(server.url, target).resumed_from == 0
+        fetched = fetch(server.url, target)
+    assert (fetched.resumed_from, fetched.sha256) == (0, SHA256)
     assert server.asked_ranges[1] != ""
     assert_whole(target)
 
@@ -202,6 +230,15 @@ def test_a_file_that_became_longer_starts_afresh(target):
         server.content = CONTENT * 2
         fetch(server.url, target)
     assert_whole(target, CONTENT * 2)
+
+
+def test_a_part_that_begins_elsewhere_is_not_taken(target):
+    with FileServer(CONTENT) as server:
+        begin(server, target)
+        server.plans = [Plan(headers={"Content-Range": f"bytes 7-{len(CONTENT) - 1}/{len(CONTENT)}"})]
+        assert fetch(server.url, target).resumed_from == 0
+    assert server.asked_ranges[2] == ""
+    assert_whole(target)
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"weak"'])
@@ -300,8 +337,18 @@ def test_a_wrong_checksum_everywhere_says_expected_and_got(target, name, found):
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_wrong_size_says_expected_and_got(target, chunked):
+    said = []
     with FileServer(CONTENT[:600], plan=Plan(chunked=chunked)) as server:
-        assert f"{server.url}: size is 600 bytes, expected 1000\n" in failure_of(server.url, target, size=1000)
+        text = failure_of(server.url, target, size=1000, progress=lambda *what: said.append(what))
+    assert f"{server.url}: size is 600 bytes, expected 1000\n" in text
+    assert bool(said) == chunked  # what is announced is refused before it comes
+    assert_nothing(target)
+
+
+def test_a_beginning_of_a_file_of_the_wrong_size_is_removed(target):
+    with FileServer(CONTENT) as server:
+        begin(server, target)
+        assert "size is 300000 bytes, expected 1000" in failure_of(server.url, target, size=1000)
     assert_nothing(target)
 
 
@@ -319,6 +366,14 @@ def test_chunks_tell_a_cut_from_an_end(target):
     with FileServer(CONTENT, Plan(chunked=True, cut_after=200_000), plan=Plan(chunked=True)) as server:
         fetched = fetch(server.url, target)
     assert len(server.requests) == 2 and fetched.sha256 == SHA256
+    assert_whole(target)
+
+
+def test_a_length_that_is_told_late_is_used(target):
+    said = []
+    with FileServer(CONTENT, Plan(chunked=True, cut_after=200_000)) as server:
+        fetch(server.url, target, progress=lambda *what: said.append(what))
+    assert (said[0][0], said[-1][0]) == (0.0, 1.0)
     assert_whole(target)
 
 
@@ -397,6 +452,32 @@ def test_copying_a_file_is_gone_on_with_unless_it_changed(tmp_path, target):
         assert (fetch(source.as_uri(), target).resumed_from > 0) != change
         assert_whole(target, content)
         target.unlink()
+
+
+def test_a_source_that_grows_while_it_is_copied_is_copied_again(tmp_path, target):
+    source = tmp_path / "mirror.tfrecord"
+    source.write_bytes(OTHER)
+
+    def grow(fraction, status):
+        if source.stat().st_size == len(OTHER):
+            source.write_bytes(OTHER + CONTENT)
+
+    waits = []
+    fetch(source.as_uri(), target, progress=grow, waits=waits)
+    assert waits == [1]
+    assert_whole(target, OTHER + CONTENT)
+
+
+def test_a_beginning_longer_than_the_file_is_not_taken(tmp_path, target):
+    source = tmp_path / "mirror.tfrecord"
+    source.write_bytes(CONTENT)
+    with pytest.raises(Interrupted):
+        fetch(source.as_uri(), target, progress=stop_once_begun)
+    part_of(target).write_bytes(CONTENT * 2)
+    waits = []
+    assert fetch(source.as_uri(), target, waits=waits).resumed_from == 0
+    assert waits == []
+    assert_whole(target)
 
 
 def test_the_mirror_whose_beginning_is_here_goes_first(target):
