@@ -275,7 +275,19 @@ COLORS = np.array([[[10, 120, 250], [40, 80, 160]]], np.uint8)
         ),
         (encoded(np.dstack([COLORS, np.zeros((1, 2), np.uint8)]), ".bmp"), COLORS),
     ],
-    ids="color gray color16 gray16 alpha half_alpha alpha16 gray_alpha gray8 palette bmp_alpha".split(),
+    ids=[
+        "color",
+        "gray",
+        "color16",
+        "gray16",
+        "alpha",
+        "half_alpha",
+        "alpha16",
+        "gray_alpha",
+        "gray8",
+        "palette",
+        "bmp_alpha",
+    ],
 )
 def test_any_kind_of_image_becomes_bgr_with_black_behind_it(tmp_path, data, expected):
     image = show(tmp_path / "a", data)
@@ -350,7 +362,7 @@ def test_a_folder_without_images_is_no_clip(tmp_path):
         UnusableVideo, match=r"gone: cannot be read as a folder of images \(No such file or directory\)"
     ):
         read_image_index(tmp_path / "gone", 30)
-    with pytest.raises(SettingsError, match="fps: must be at least 0.001, got 0"):
+    with pytest.raises(SettingsError, match=r"fps: must be at least 0\.001, got 0"):
         read_image_index(tmp_path, 0)
 
 
