@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from tcc.errors import LabelError, SettingsError
 from tcc.video import FramePhases, Labels, Segment, Splits, check_groups, frame_labels, read_labels, read_splits
 from tests.reference import labels as reference
 
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = "clip,start_seconds,end_seconds,phase"
 FRAME_HEADER = "clip,frame,phase"
 
@@ -284,6 +287,16 @@ def test_clips_that_do_not_exist_or_leave_doubt_are_refused(tmp_path, clips, mes
     path = write(tmp_path, "\n".join([HEADER, *(f"{clip},0,1,reach" for clip in clips)]))
     with pytest.raises(LabelError, match=message):
         read_labels(path).check_against(["x/episode1.mp4", "x/b.mp4", "x/b.mov"])
+
+
+def test_the_examples_of_the_documentation_can_be_read(tmp_path):
+    section = (ROOT / "docs" / "data.md").read_text(encoding="utf-8").split("## Labels\n")[1].split("\n## ")[0]
+    examples = re.findall(r"```(\w+)\n(.*?)```", section, re.S)
+    assert [kind for kind, _ in examples] == ["csv", "csv", "json"]
+    found = [read_labels(write(tmp_path, text, f"labels.{kind}")) for kind, text in examples]
+    assert [labels.phases for labels in found] == [("reach", "pour"), ("reach", "pour"), ("0", "1")]
+    assert found[0].splits == {"kitchen/a.mp4": "train", "b.mp4": "test"}
+    assert found[2].segments["a"] == [Segment(0.0, 1.45, "0"), Segment(1.45, math.inf, "1")]
 
 
 def test_splits_and_groups_are_read_and_resolved(tmp_path):
