@@ -58,11 +58,7 @@ class Catalog:
         """What a shard's labels depend on besides the clips themselves."""
         if self.labels is None:
             return None
-        segments = {clip.name: self.labels.segments.get(clip.name, []) for clip in clips}
-        rows = {
-            name: [[one.start_seconds, one.end_seconds, one.phase] for one in found] for name, found in segments.items()
-        }
-        return {"phases": list(self.labels.phases), "segments": rows}
+        return self.labels.identity(clip.name for clip in clips)
 
 
 _catalogs: Dict[Any, Catalog] = {}
@@ -115,13 +111,17 @@ def _folder(settings: Settings) -> Catalog:
         )
     folder = Path(settings.videos.path)
     names = list_videos(folder)
-    labels = read_labels(Path(settings.videos.labels), drop_empty=True) if settings.videos.labels else None
-    if labels is not None:
-        labels = labels.check_against(names)
+    labels = _labels(settings).check_against(names) if settings.videos.labels else None
     hashes = _hashes(settings, folder, names)
     splits = _splits(settings, names, labels)
     clips = tuple(CatalogClip(name, hashes[name], splits[name]) for name in names)
     return Catalog(settings.videos.name or folder.resolve().name, clips, labels)
+
+
+def _labels(settings: Settings) -> Labels:
+    return read_labels(
+        Path(settings.videos.labels), bad_labels=settings.clips.bad_labels, phases=settings.videos.phases
+    )
 
 
 def _hashes(settings: Settings, folder: Path, names: List[str]) -> Dict[str, str]:
@@ -138,7 +138,7 @@ def _hashes(settings: Settings, folder: Path, names: List[str]) -> Dict[str, str
 def _splits(settings: Settings, names: List[str], labels: Optional[Labels]) -> Dict[str, str]:
     given = dict(labels.splits) if labels is not None else {}
     if settings.videos.splits:
-        given = read_splits(Path(settings.videos.splits), names)
+        given = read_splits(Path(settings.videos.splits), names).splits
     missing = [name for name in names if name not in given]
     if given and missing:
         raise SettingsError(

@@ -81,11 +81,7 @@ def read_clips(directory: Path) -> List[Dict[str, Any]]:
 
 def _warnings(labels: Optional[Labels]) -> List[str]:
     """What of the labels was left out, for the manifest and the report."""
-    dropped = labels.dropped if labels is not None else ()
-    return [
-        f"{clip}: {one.phase!r} on line {one.line} of the labels ends where it starts ({one.start_seconds:g} s), left out"
-        for clip, one in dropped
-    ]
+    return list(labels.warnings) if labels is not None else []
 
 
 def _refuse_if_too_many(bad: List[Dict[str, str]], total: int, allowed: float) -> None:

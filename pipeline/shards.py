@@ -82,8 +82,7 @@ class ShardsTask(StageTask):
         index = write_shard(
             job.directory / self.shard_file(),
             frames_files,
-            segments=labels.segments if labels else {},
-            phases=phases,
+            labels=labels,
             progress=job.progress,
         )
         write_json(job.directory / SHARD_INDEX, {"clips": index, "phases": phases})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcc.errors import LabelError
-from tcc.video import read_clip_list, resolve_names, splits_from_lists
+from tcc.video import read_clip_list, splits_from_lists
 
 NAMES = ["frames/0001", "frames/0002", "frames/0003", "a/x.mp4", "b/x.mp4", "b/y.mov"]
 
@@ -26,7 +26,7 @@ def test_a_list_is_read_in_its_order(tmp_path):
         ("a\nb\n\na/\n", r"train.txt, line 4, clip 'a': stands in line 1 too; delete one of them"),
         ("", r"train.txt: lists no clip; write one a line, or leave the list out"),
         ("# nothing\n", r"train.txt: lists no clip"),
-        (b"a\xff", r"train.txt: is not UTF-8 text \(invalid start byte\); save it in UTF-8"),
+        (b"a\xff", r"train.txt: is not UTF-8 text \(invalid start byte\); save it as text in UTF-8"),
     ],
 )
 def test_a_bad_list_is_refused_with_place_and_fix(tmp_path, text, message):
@@ -75,5 +75,12 @@ def test_clips_that_contradict_or_do_not_exist_are_refused(tmp_path, train, test
         splits_from_lists(lists, NAMES)
 
 
-def test_a_whole_name_wins_over_the_shortened_name_of_another_clip():
-    assert resolve_names({"x.mp4": 1}, ["x.mp4", "b/x.mp4"], "list.txt") == {"x.mp4": "x.mp4"}
+def test_a_whole_name_wins_over_the_shortened_name_of_another_clip(tmp_path):
+    assert splits_from_lists({"val": write(tmp_path, "x.mp4\n")}, ["x.mp4", "b/x.mp4"]) == {"x.mp4": "val"}
+
+
+def test_all_unknown_clips_of_a_list_are_told_together(tmp_path):
+    with pytest.raises(
+        LabelError, match=r"train.txt: 2 problems: line 1, clip '0007': no such .*; line 3, clip '0009'"
+    ):
+        splits_from_lists({"train": write(tmp_path, "0007\n0001\n0009\n")}, NAMES)
