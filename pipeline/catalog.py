@@ -1,8 +1,8 @@
 """What the clips of a run are, known when the tasks are laid out: names, identities, splits, labels.
 
-A clip's identity is the SHA-256 of its content, or, for the rendered set, the recipe that makes it. Clips are dealt to chunks and
-shards evenly by size and by a stable hash of their names, so that one clip more or less leaves nearly all others where they
-were. Ready-made TFRecords have no catalog of clips: their shards say themselves what they hold.
+A clip's identity is the SHA-256 of its content, or, for the rendered set, the recipe that makes it. Clips are dealt to
+chunks by a stable hash of their names, to shards evenly by size too, so that one clip more or less leaves all others in
+their chunks and nearly all in their shards. Ready-made TFRecords have no catalog of clips: their shards say themselves what they hold.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from tqdm import tqdm
 from pipeline import settings as settings_module
 from pipeline.provenance import fingerprint
 from tcc.config import SPLITS, Settings
-from tcc.errors import LabelError, SettingsError
+from tcc.errors import SettingsError
+from tcc.video.clip_labels import Labels
 from tcc.video.dealing import deal
 from tcc.video.inventory import (
     HashCache,
@@ -30,8 +31,9 @@ from tcc.video.inventory import (
     list_image_folders,
     list_videos,
     split_of,
+    stable_bucket,
 )
-from tcc.video.labels import Labels, read_labels, read_splits
+from tcc.video.labels import check_groups, read_labels, read_splits
 
 _log = logging.getLogger("luigi-interface.pipeline")
 RENDERED_NAME = "pouring"
@@ -60,12 +62,7 @@ class Catalog:
 
     def chunk(self, index: int, num_chunks: int) -> List[CatalogClip]:
         """The clips of one decode task."""
-        chunks = self.chunks(num_chunks)
-        return [clip for clip in self.clips if chunks[clip.name] == index]
-
-    def chunks(self, num_chunks: int) -> Dict[str, int]:
-        """The decode task of each clip."""
-        return _dealt(self.clips, num_chunks, "chunk")
+        return [clip for clip in self.clips if chunk_of(clip.name, num_chunks) == index]
 
     def shard(self, split: str, index: int, num_shards: int) -> List[CatalogClip]:
         """The clips of one shard of a split."""
@@ -76,6 +73,11 @@ class Catalog:
     def label_identity(self, clips: List[CatalogClip]) -> Any:
         """What a shard's labels depend on besides the clips themselves."""
         return self.labels.identity([clip.name for clip in clips]) if self.labels is not None else None
+
+
+def chunk_of(name: str, num_chunks: int) -> int:
+    """The decode task of a clip; it depends on no other clip."""
+    return stable_bucket(name, num_chunks, salt="chunk")
 
 
 @functools.lru_cache(maxsize=16)
@@ -262,16 +264,5 @@ def _splits(
         )
         for name in names
     }
-    _check_groups(splits, groups)
+    check_groups(splits, groups, settings.videos.splits or settings.videos.labels)
     return splits
-
-
-def _check_groups(splits: Mapping[str, str], groups: Mapping[str, str]) -> None:
-    first: Dict[str, str] = {}
-    for name, split in splits.items():
-        group = groups.get(name)
-        if group is not None and splits[first.setdefault(group, name)] != split:
-            other = first[group]
-            raise LabelError(
-                f"group {group!r}: {other} is in {splits[other]} and {name} in {split}; clips of one group belong into one split"
-            )

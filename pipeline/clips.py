@@ -46,6 +46,7 @@ class ClipsTask(StageTask):
 
     def make(self, job: Job) -> Made:
         from tcc.video import probe_clips
+        from tcc.video.label_checks import clip_warnings, label_warnings
 
         source = self.requires()["videos"].directory
         folder = video_folder(job.settings, source)
@@ -60,11 +61,15 @@ class ClipsTask(StageTask):
             probe=_probe(job.settings),
         )
         labels = _checked_labels(job.settings, source, infos)
-        rows = [_row(job.settings, clip, info, folder, labels) for clip, info in zip(clips, infos)]
+        told = clip_warnings(labels) if labels else {}
+        rows = [
+            {**_row(job.settings, clip, info, folder, labels), "warnings": told.get(clip.name, [])}
+            for clip, info in zip(clips, infos)
+        ]
         bad = [{"clip": row["name"], "reason": row["problem"]} for row in rows if row["problem"]]
         write_json(job.directory / CLIPS, rows)
         counts = {"in": len(rows), "out": len(rows) - len(bad), "skipped": len(bad)}
-        warnings = [*(labels.warnings if labels else ()), *(text for row in rows for text in row["warnings"])]
+        warnings = [*labels.warnings, *label_warnings(labels)] if labels else []
         return Made(counts=counts, skipped=bad, details={"warnings": warnings})
 
 
@@ -103,7 +108,7 @@ def _checked_labels(settings: Settings, source: Path, infos: List[Any]) -> Optio
 
 def _row(settings: Settings, clip: CatalogClip, info: Any, folder: Path, labels: Optional[Labels]) -> Dict[str, Any]:
     from tcc.video import hash_file
-    from tcc.video.label_checks import label_warnings, labelled_phases
+    from tcc.video.label_checks import labelled_phases
 
     rendered = settings.videos.source == "rendered"
     return {
@@ -112,5 +117,4 @@ def _row(settings: Settings, clip: CatalogClip, info: Any, folder: Path, labels:
         "sha256": hash_file(folder / clip.name) if rendered else clip.identity,
         "split": clip.split,
         "phases": labelled_phases(labels, clip.name) if labels else [],
-        "warnings": label_warnings(labels, clip.name) if labels else [],
     }

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 import luigi
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import CatalogClip, catalog, read_clip_labels, set_name, split_settings
+from pipeline.catalog import CatalogClip, catalog, chunk_of, read_clip_labels, set_name, split_settings
 from pipeline.check import CheckTask
 from pipeline.frames import FramesTask, frame_settings, read_frames_index
 from pipeline.provenance import write_json
@@ -32,8 +32,8 @@ class ShardsTask(StageTask):
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         if settings.videos.ready_made:
             return {"videos": VideosTask()}
-        chunks = catalog(settings).chunks(settings.shards.num_chunks)
-        mine = sorted({chunks[clip.name] for clip in _clips(settings, **params)})
+        num_chunks = settings.shards.num_chunks
+        mine = sorted({chunk_of(clip.name, num_chunks) for clip in _clips(settings, **params)})
         return {"videos": VideosTask(), "frames": [FramesTask(chunk=chunk) for chunk in mine]}
 
     def requires(self) -> Dict[str, Any]:
@@ -112,7 +112,9 @@ class ShardsTask(StageTask):
         settings, videos = job.settings, self.requires()["videos"].directory
         clips = read_ready_made(settings, videos)
         mine = [clip for clip in clips if clip["split"] == self.split]
-        dealt = deal({clip["clip"]: clip["num_frames"] for clip in mine}, settings.shards.num_shards(self.split), self.split)
+        dealt = deal(
+            {clip["clip"]: clip["num_frames"] for clip in mine}, settings.shards.num_shards(self.split), self.split
+        )
         index = write_again(
             job.directory / self.shard_file(),
             ready_made_folder(settings, videos),

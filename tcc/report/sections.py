@@ -97,9 +97,7 @@ def details_section(metrics: Mapping[str, Mapping[str, Any]]) -> Html:
     return section("details", "Metrics in detail", told)
 
 
-def clips_section(
-    clips: Sequence[ClipSequence], stages: Manifests, checks: Sequence[Mapping[str, str]] = ()
-) -> Html:
+def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequence[Mapping[str, str]] = ()) -> Html:
     """The clips that were measured, those that were left out with the reason, and the check of all."""
     rows = [(clip.name, len(clip), Number(f"{_seconds(clip):.1f}")) for clip in clips]
     left_out = list(_left_out(stages))
@@ -112,7 +110,9 @@ def clips_section(
     parts = [told, measured]
     if checks:
         titles = [title for title in checks[0] if any(row[title] for row in checks)]
-        parts.append(_foldable(f"All clips: {len(checks)}", titles, [[row[title] for title in titles] for row in checks]))
+        parts.append(
+            _foldable(f"All clips: {len(checks)}", titles, [[row[title] for title in titles] for row in checks])
+        )
     return section("clips", "Clips", *parts)
 
 

@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, Sequence, Tuple, Union
 
 from tcc.errors import LabelError
 from tcc.video.clip_names import resolve_names
+from tcc.video.clip_rows import place, read_text, refuse_all
 
 
 def read_clip_list(path: Union[str, Path]) -> List[str]:
@@ -22,7 +23,7 @@ def read_clip_list(path: Union[str, Path]) -> List[str]:
 def _lines(path: Union[str, Path]) -> Dict[str, int]:
     """Line number of each clip."""
     lines: Dict[str, int] = {}
-    for number, text in enumerate(_text(path).splitlines(), 1):
+    for number, text in enumerate(read_text(path, "text").splitlines(), 1):
         clip = _clip(text)
         if clip and lines.setdefault(clip, number) != number:
             raise LabelError(
@@ -31,15 +32,6 @@ def _lines(path: Union[str, Path]) -> Dict[str, int]:
     if not lines:
         raise LabelError(f"{path}: lists no clip; write one a line, or leave the list out")
     return lines
-
-
-def _text(path: Union[str, Path]) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise LabelError(f"{path}: cannot be read ({error.strerror}); give the path of a text file") from error
-    except UnicodeDecodeError as error:
-        raise LabelError(f"{path}: is not UTF-8 text ({error.reason}); save it in UTF-8") from error
 
 
 def _clip(text: str) -> str:
@@ -62,7 +54,10 @@ def splits_from_lists(paths: Mapping[str, Union[str, Path]], names: Sequence[str
     places: Dict[str, Tuple[str, int]] = {}
     for split, path in paths.items():
         lines = _lines(path) if path else {}
-        for written, clip in resolve_names(lines, names, str(path)).items():
+        resolved, unknown = resolve_names(lines, names, str(path))
+        if unknown:
+            raise refuse_all(str(path), [f"{place(lines[clip], clip)}: {unknown[clip]}" for clip in unknown])
+        for written, clip in resolved.items():
             if clip in splits:
                 other, line = places[clip]
                 raise LabelError(
