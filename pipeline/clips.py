@@ -62,7 +62,7 @@ class ClipsTask(StageTask):
                 "name": clip.name,
                 "sha256": clip.identity if job.settings.videos.source == "folder" else hash_file(folder / clip.name),
                 "split": clip.split,
-                "segments": len(labels.segments.get(clip.name, [])) if labels else 0,
+                "segments": labels.num_segments(clip.name) if labels else 0,
             }
             for clip, info in zip(clips, infos)
         ]
