@@ -148,6 +148,10 @@ class Labels:
             )
         return _look_up(self.frames[clip], self.phases, source_frames)
 
+    def num_segments(self, clip: str) -> int:
+        """How many segments a clip has; labelled by frame, how many stretches of frames of one phase."""
+        return len(self.frames[clip].runs()) if clip in self.frames else len(self.segments.get(clip, ()))
+
     def identity(self, clips: Iterable[str]) -> Dict[str, Any]:
         """What the labels of these clips are, for a fingerprint: plain lists and dictionaries; infinity is None."""
         wanted = list(clips)

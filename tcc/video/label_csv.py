@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Sequence, Tuple, Union
 
 from tcc.errors import LabelError
-from tcc.video.clip_labels import FramePhases, Labels, Segment, action_order
+from tcc.video.clip_labels import FramePhases, Labels, Segment, action_order, nanoseconds
 from tcc.video.clip_rows import OPTIONAL_COLUMNS, ClipFacts, Row, place, read_rows
 from tcc.video.phase_names import name_phases
 
@@ -105,7 +105,7 @@ def _seconds(row: Row, column: str) -> float:
 def _ordered(path: str, clip: str, segments: List[Segment]) -> List[Segment]:
     ordered = sorted(segments, key=lambda segment: (segment.start_seconds, segment.line))
     for before, after in zip(ordered, ordered[1:]):
-        if after.start_seconds < before.end_seconds:
+        if nanoseconds(after.start_seconds) < nanoseconds(before.end_seconds):
             raise LabelError(
                 f"{path}, {place(after.line, clip)}: {after.phase} starts at {after.start_seconds}, inside"
                 f" {before.phase} of line {before.line}, which ends at {before.end_seconds}; segments may not overlap"

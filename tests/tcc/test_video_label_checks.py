@@ -104,7 +104,7 @@ def test_gaps_between_segments_are_told():
     many = segmented(*((float(k), k + 0.5, "x") for k in range(9)), phases=("x",))
     (text,) = label_warnings(many)
     assert "from 4.5 s to 5 s and 3 times more; frames" in text
-    assert label_warnings(segmented((0.0, 0.1 + 0.2, "x"), (0.3, 0.4, "y"), (0.4, 0.5, "z"))) == []
+    assert label_warnings(segmented((0.0, 0.3, "x"), (0.1 + 0.2, 0.4, "y"), (0.4, 0.5, "z"))) == []
 
 
 def test_gaps_between_frames_are_told():

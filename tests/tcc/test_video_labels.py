@@ -37,6 +37,11 @@ def test_labels_are_read_and_ordered_by_time(tmp_path):
     assert labels.lines == {"a, 'x'\n.mp4": 6, "b.mp4": 2, "c.mp4": 7}
 
 
+def test_an_overlap_of_rounding_is_none(tmp_path):
+    path = write(tmp_path, f"{HEADER}\na,0,0.30000000000000004,reach\na,0.3,1,pour\n")
+    assert len(read_labels(path).segments["a"]) == 2
+
+
 def test_columns_may_come_in_any_order_with_others(tmp_path):
     labels = read_labels(write(tmp_path, "note,Phase,end_seconds,START_SECONDS,clip\nx,reach,2,1,a.mp4\n"))
     assert labels.segments == {"a.mp4": [Segment(1.0, 2.0, "reach", 2)]}
@@ -147,6 +152,7 @@ def test_one_phase_per_frame_is_read_in_any_order_with_gaps(tmp_path):
     assert labels.segments == {} and labels.groups == {"a.mp4": "bob", "b.mp4": "ann"}
     assert labels.lines == {"a.mp4": 6, "b.mp4": 2, "c.mp4": 7}
     assert labels.phases == ("reach", "pour")
+    assert [labels.num_segments(clip) for clip in "abc"] == [0, 0, 0] and labels.num_segments("b.mp4") == 2
 
 
 def test_phases_of_frames_are_in_the_order_of_the_action(tmp_path):
@@ -181,6 +187,7 @@ def test_labels_by_frame_need_the_numbers_of_the_frames(tmp_path):
 def test_segments_label_frames_by_their_times_alone(tmp_path):
     labels = read_labels(write(tmp_path, f"{HEADER}\na,1,2,reach\n"))
     np.testing.assert_array_equal(labels.label_frames("a", np.arange(4.0), np.arange(10, 14)), [-1, 0, -1, -1])
+    assert (labels.num_segments("a"), labels.num_segments("b")) == (1, 0)
 
 
 @pytest.mark.parametrize("kind", ["segments", "frames"])
