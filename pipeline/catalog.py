@@ -2,7 +2,8 @@
 
 A clip's identity is the SHA-256 of its content, or, for the rendered set, the recipe that makes it. Clips are dealt to
 chunks by a stable hash of their names, to shards evenly by size too, so that one clip more or less leaves all others in
-their chunks and nearly all in their shards. Ready-made TFRecords have no catalog of clips: their shards say themselves what they hold.
+their chunks and nearly all in their shards. Ready-made TFRecords have no catalog of clips: their shards say themselves
+what they hold.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from tcc.video.inventory import (
     HashCache,
     hash_image_folders,
     hash_videos,
+    hold_out,
     image_names,
     list_image_folders,
     list_videos,
-    split_of,
+    split_by_ratio,
     stable_bucket,
 )
 from tcc.video.labels import check_groups, read_labels, read_splits
@@ -133,10 +135,14 @@ def video_folder(settings: Settings, videos_directory: Path) -> Path:
     return source_folder(settings)
 
 
-def split_settings(settings: Settings) -> Dict[str, Any]:
-    """What ratio splits depend on."""
-    options = dataclasses.asdict(settings.clips)
-    return {name: options[name] for name in ("split_seed", "train_fraction", "val_fraction")}
+def split_options(settings: Settings) -> Dict[str, Any]:
+    """What ratio splits depend on, as keywords of `split_by_ratio` and `hold_out`."""
+    options = settings.clips
+    return {
+        "seed": options.split_seed,
+        "train_fraction": options.train_fraction,
+        "val_fraction": options.val_fraction,
+    }
 
 
 def hash_cache(settings: Settings) -> HashCache:
@@ -218,18 +224,12 @@ def _penn_action(settings: Settings, folder: Path) -> _Listing:
     found = with_bar("reading labels", functools.partial(read_penn_action, folder, settings.videos.action))
     names = sorted(clip.name for clip in found.clips)
     told = {clip.name: clip.split for clip in found.clips if clip.split}
-    splits = {name: _held_out(settings, name) if split == "train" else split for name, split in told.items()}
+    training = [name for name, split in told.items() if split == "train"]
+    splits = {**told, **hold_out(training, **split_options(settings))}
     return _Listing(names, {name: len(image_names(folder / name)) for name in names}, splits, found.warnings)
 
 
 _LISTINGS = {"folder": _videos, "images": _image_folders, "penn_action": _penn_action}
-
-
-def _held_out(settings: Settings, name: str) -> str:
-    """train or val for a training clip of a set that has no split to choose the checkpoint on."""
-    options = settings.clips
-    share = options.val_fraction / max(options.train_fraction + options.val_fraction, 1e-9)
-    return split_of(name, seed=options.split_seed, train_fraction=1 - share, val_fraction=share)
 
 
 def _labels(settings: Settings, names: List[str]) -> Optional[Labels]:
@@ -254,15 +254,6 @@ def _splits(
             f"splits: {len(missing)} of {len(names)} clips have none (first: {missing[0]}); "
             "name each clip in the splits file, or give no splits at all"
         )
-    options = settings.clips
-    splits = dict(given) or {
-        name: split_of(
-            groups.get(name, name),
-            seed=options.split_seed,
-            train_fraction=options.train_fraction,
-            val_fraction=options.val_fraction,
-        )
-        for name in names
-    }
+    splits = dict(given) or split_by_ratio(names, groups=groups, **split_options(settings))
     check_groups(splits, groups, settings.videos.splits or settings.videos.labels)
     return splits

@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 import luigi.cmdline_parser
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import set_name, split_settings
+from pipeline.catalog import set_name, split_options
 from pipeline.clips import ClipsTask, read_clips
 from pipeline.frames import FramesTask, read_frames_index
 from pipeline.videos import VideosTask, read_ready_made
@@ -34,7 +34,7 @@ class CheckTask(StageTask):
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        return {"max_bad_fraction": settings.clips.max_bad_fraction, **split_settings(settings)}
+        return {"max_bad_fraction": settings.clips.max_bad_fraction, "splits": split_options(settings)}
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 import luigi
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import CatalogClip, catalog, chunk_of, read_clip_labels, set_name, split_settings
+from pipeline.catalog import CatalogClip, catalog, chunk_of, read_clip_labels, set_name, split_options
 from pipeline.check import CheckTask
 from pipeline.frames import FramesTask, frame_settings, read_frames_index
 from pipeline.provenance import write_json
@@ -45,7 +45,7 @@ class ShardsTask(StageTask):
         if settings.videos.ready_made:
             return {
                 "videos": VideosTask().fingerprint,
-                **split_settings(settings),
+                "splits": split_options(settings),
                 "fps_if_unknown": settings.videos.image_fps,
                 "phases": list(settings.videos.phases),
                 "split": params["split"],

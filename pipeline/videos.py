@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import catalog, hash_cache, set_name, source_folder, with_bar
+from pipeline.catalog import catalog, hash_cache, set_name, source_folder, split_options, with_bar
 from pipeline.provenance import write_json
 from tcc.config import Settings
 from tcc.video.inventory import hash_videos
@@ -103,10 +103,7 @@ def read_ready_made(settings: Settings, directory: Path) -> List[Dict[str, Any]]
 
     with open(directory / VIDEOS, encoding="utf-8") as file:
         clips = list(json.load(file))
-    options = settings.clips
-    splits = splits_of(
-        clips, seed=options.split_seed, train_fraction=options.train_fraction, val_fraction=options.val_fraction
-    )
+    splits = splits_of(clips, **split_options(settings))
     return [{**clip, "split": splits[clip["clip"]]} for clip in clips]
 
 

@@ -5,13 +5,16 @@ Standard library only.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
+from tcc.config import SPLITS
 from tcc.errors import VideoError
 from tcc.progress import Progress, silent
 from tcc.video.files import atomic_file
@@ -20,6 +23,7 @@ VIDEO_SUFFIXES = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 CACHE_FORMAT = 1
 _READ_BYTES = 1 << 20
+_LEAST_IN_SPLIT = 2  # Kendall's tau compares two clips
 
 
 def list_videos(folder: Union[str, Path]) -> List[str]:
@@ -257,10 +261,76 @@ def stable_bucket(text: str, buckets: int, salt: str = "") -> int:
 
 def split_of(name: str, *, seed: int, train_fraction: float, val_fraction: float) -> str:
     """train, val or test by a stable hash of (seed, name): adding clips moves no other clip to another split."""
-    share = _stable_number(name, f"split {seed}") / 2**64
+    share = _share(name, seed)
     if share < train_fraction:
         return "train"
     return "val" if share < train_fraction + val_fraction else "test"
+
+
+def split_by_ratio(
+    names: Sequence[str],
+    *,
+    seed: int,
+    train_fraction: float,
+    val_fraction: float,
+    groups: Optional[Mapping[str, str]] = None,
+) -> Dict[str, str]:
+    """The split of each clip by `split_of`, clips of one group together.
+
+    Chance may leave a split of few clips (nearly) empty: a split whose fraction is not zero gets at least two, or as many
+    as there are to share, by moving those whose hash is nearest to its part.
+
+    Args:
+      groups: {clip: group}; a clip that is not there is a group of its own.
+    """
+    fractions = {"train": train_fraction, "val": val_fraction, "test": 1 - train_fraction - val_fraction}
+    wanted = [split for split in SPLITS if fractions[split] > 1e-9]
+    units = {name: (groups or {}).get(name, name) for name in names}
+    splits = {
+        unit: split_of(unit, seed=seed, train_fraction=train_fraction, val_fraction=val_fraction)
+        for unit in sorted(set(units.values()))
+    }
+    starts = {"train": 0.0, "val": train_fraction, "test": train_fraction + val_fraction}
+    for least in range(1, _LEAST_IN_SPLIT + 1):
+        for split in wanted:
+            _fill_up(splits, split, least, functools.partial(_distance, starts[split], seed))
+    return {name: splits[unit] for name, unit in units.items()}
+
+
+def hold_out(
+    names: Sequence[str],
+    *,
+    seed: int,
+    train_fraction: float,
+    val_fraction: float,
+    groups: Optional[Mapping[str, str]] = None,
+) -> Dict[str, str]:
+    """train or val for the training clips of a set that has a test split and none to choose the checkpoint on.
+
+    Of them val_fraction / (train_fraction + val_fraction) are for validation, as by `split_by_ratio`.
+    """
+    share = val_fraction / max(train_fraction + val_fraction, 1e-9)
+    return split_by_ratio(names, seed=seed, train_fraction=1 - share, val_fraction=share, groups=groups)
+
+
+def _fill_up(splits: Dict[str, str], split: str, least: int, distance: Callable[[str], float]) -> None:
+    counts = Counter(splits.values())
+    while counts[split] < least:
+        donors = [unit for unit in splits if splits[unit] != split and counts[splits[unit]] > least]
+        if not donors:
+            return
+        moved = min(donors, key=distance)
+        counts.subtract([splits[moved]])
+        splits[moved] = split
+        counts.update([split])
+
+
+def _distance(start: float, seed: int, name: str) -> float:
+    return abs(_share(name, seed) - start)
+
+
+def _share(name: str, seed: int) -> float:
+    return _stable_number(name, f"split {seed}") / 2**64
 
 
 def _stable_number(text: str, salt: str) -> int:

@@ -18,7 +18,7 @@ from tcc.config import SPLITS
 from tcc.errors import LabelError, ShardError
 from tcc.progress import Progress, silent
 from tcc.sequences import UNLABELLED
-from tcc.video.inventory import split_of
+from tcc.video.inventory import hold_out
 from tcc.video.shards import ClipRecord, read_records, write_records
 
 _SHARD_NAME = re.compile(r"(?:(?P<set>.*)_)?(?P<split>train|val|test)-0*(?P<index>\d+)-of-0*(?P<count>\d+)\.tfrecords?")
@@ -122,10 +122,8 @@ def splits_of(
     splits = {clip["clip"]: names[clip["split"]] for clip in clips}
     if told >= {"val", "test"}:
         return splits
-    share = val_fraction / max(train_fraction + val_fraction, 1e-9)
-    for name in [name for name, split in splits.items() if split == "train"]:
-        splits[name] = split_of(name, seed=seed, train_fraction=1 - share, val_fraction=share)
-    return splits
+    training = [name for name, split in splits.items() if split == "train"]
+    return {**splits, **hold_out(training, seed=seed, train_fraction=train_fraction, val_fraction=val_fraction)}
 
 
 def phase_names(clips: Sequence[Mapping[str, Any]], phases: Sequence[str]) -> List[str]:

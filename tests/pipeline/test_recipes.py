@@ -50,3 +50,9 @@ def test_a_recipe_opens_with_its_command_and_what_the_literature_says(action):
     assert f": {'; '.join(known.key_events)}." in header
     assert f"call the action {known.mat_name})" in header or action == known.mat_name
     assert "Never run against the real files" in header
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "recipes").rglob("*.cfg")), ids=lambda path: path.stem)
+def test_every_recipe_holds_settings_that_exist(monkeypatch, path):
+    assert load(monkeypatch, path).training.num_steps >= 1
+    assert path.read_text().startswith("# ")
