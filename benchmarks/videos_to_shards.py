@@ -99,7 +99,7 @@ def our_way(source: str, target: str, workers: int) -> dict:
         result = write_frames(clips, source, directory, config, min_frames=1, workers=workers, timeout_seconds=600)
         times.append(time.perf_counter())
         files = {row["clip"]: Path(directory, row["file"]) for row in result.clips}
-        write_shard(target, files, segments={}, phases=[])
+        write_shard(target, files)
         times.append(time.perf_counter())
     return dict(zip(("probe", "frames", "shard"), np.diff(times)))
 

@@ -1,8 +1,10 @@
 """The pipeline's tasks; `luigi --module pipeline RunAll` finds them here."""
 
+from pipeline.check import CheckTask
 from pipeline.clips import ClipsTask
 from pipeline.embedding import EmbedTask
 from pipeline.evaluation import EvalTask
+from pipeline.export import ExportTask
 from pipeline.features import FeaturesTask
 from pipeline.frames import FramesTask
 from pipeline.report import ReportTask
@@ -14,9 +16,11 @@ from pipeline.videos import VideosTask
 from pipeline.weights import WeightsTask
 
 __all__ = [
+    "CheckTask",
     "ClipsTask",
     "EmbedTask",
     "EvalTask",
+    "ExportTask",
     "FeaturesTask",
     "FramesTask",
     "ReportTask",

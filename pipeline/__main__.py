@@ -1,4 +1,4 @@
-"""`python -m pipeline status`: every task of RunAll, whether it is done, and where its target is."""
+"""`python -m pipeline status`: every task of RunAll, whether it is done, and where its target is; `check`: its clips."""
 
 from __future__ import annotations
 
@@ -23,13 +23,28 @@ def status() -> int:
     return 0 if all(task.complete() for task in tasks) else 1
 
 
+def check() -> int:
+    """Print the table of the last check; 1 if none was made, or if it failed."""
+    from pipeline.check import CheckTask
+
+    task = CheckTask()
+    if not task.show():
+        print("not made yet: luigi --module pipeline CheckTask --local-scheduler", file=sys.stderr)
+    return 0 if task.complete() else 1
+
+
+_COMMANDS = {"status": status, "check": check}
+
+
 def main() -> int:
     """Parse the command line and answer."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
-    parser.add_argument("command", choices=["status"], help="status: what is done, and where it is")
-    parser.parse_args()
+    parser.add_argument(
+        "command", choices=list(_COMMANDS), help="status: what is done, and where it is; check: the table of all clips"
+    )
+    command = parser.parse_args().command
     try:
-        return status()
+        return _COMMANDS[command]()
     except TccError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,28 +1,29 @@
-"""ClipsTask: which of the videos can be used, and what they are."""
+"""ClipsTask: which of the clips can be used, and what they are."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import catalog, read_clip_labels, video_folder
+from pipeline.catalog import CatalogClip, catalog, read_clip_labels, set_name, video_folder
 from pipeline.provenance import write_json
 from pipeline.videos import VideosTask
 from tcc.config import Settings
-from tcc.errors import VideoError
-from tcc.video.labels import Labels
+from tcc.video.clip_labels import Labels
 
 CLIPS = "clips.json"
+_IN_OTHER_STAGES = ("max_bad_fraction", "min_frames")
 
 
 class ClipsTask(StageTask):
-    """Look into every video: frames, fps, size, rotation, duration, split, labels; report those that cannot be used."""
+    """Look into every clip: frames, fps, size, rotation, duration, split, labels; name those that cannot be used."""
 
     stage = "clips"
-    version = 2
+    version = 3
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -31,18 +32,21 @@ class ClipsTask(StageTask):
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         clips = catalog(settings)
+        options = dataclasses.asdict(settings.clips)
         return {
-            "clips": dataclasses.asdict(settings.clips),
+            "clips": {name: value for name, value in options.items() if name not in _IN_OTHER_STAGES},
+            "image_fps": image_fps(settings),
             "splits": {clip.name: clip.split for clip in clips.clips},
             "labels": clips.label_identity(list(clips.clips)),
         }
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
-        return catalog(settings).name
+        return set_name(settings)
 
     def make(self, job: Job) -> Made:
-        from tcc.video import hash_file, probe_clips
+        from tcc.video import probe_clips
+        from tcc.video.label_checks import clip_warnings, label_warnings
 
         source = self.requires()["videos"].directory
         folder = video_folder(job.settings, source)
@@ -54,23 +58,24 @@ class ClipsTask(StageTask):
             workers=execution.decode_workers,
             timeout_seconds=execution.clip_timeout_seconds,
             progress=job.progress,
+            probe=_probe(job.settings),
         )
-        labels = read_clip_labels(job.settings, source)
+        labels = _checked_labels(job.settings, source, infos)
+        told = clip_warnings(labels) if labels else {}
         rows = [
-            {
-                **info.as_dict(),
-                "name": clip.name,
-                "sha256": clip.identity if job.settings.videos.source == "folder" else hash_file(folder / clip.name),
-                "split": clip.split,
-                "segments": len(labels.segments.get(clip.name, [])) if labels else 0,
-            }
+            {**_row(job.settings, clip, info, folder, labels), "warnings": told.get(clip.name, [])}
             for clip, info in zip(clips, infos)
         ]
         bad = [{"clip": row["name"], "reason": row["problem"]} for row in rows if row["problem"]]
-        _refuse_if_too_many(bad, len(rows), job.settings.clips.max_bad_fraction)
         write_json(job.directory / CLIPS, rows)
         counts = {"in": len(rows), "out": len(rows) - len(bad), "skipped": len(bad)}
-        return Made(counts=counts, skipped=bad, details={"warnings": _warnings(labels)})
+        warnings = [*labels.warnings, *label_warnings(labels)] if labels else []
+        return Made(counts=counts, skipped=bad, details={"warnings": warnings})
+
+
+def image_fps(settings: Settings) -> Optional[float]:
+    """Frames per second of folders of images; None where the files tell it."""
+    return settings.videos.image_fps if settings.videos.source in ("images", "penn_action") else None
 
 
 def read_clips(directory: Path) -> List[Dict[str, Any]]:
@@ -79,19 +84,37 @@ def read_clips(directory: Path) -> List[Dict[str, Any]]:
         return list(json.load(file))
 
 
-def _warnings(labels: Optional[Labels]) -> List[str]:
-    """What of the labels was left out, for the manifest and the report."""
-    dropped = labels.dropped if labels is not None else ()
-    return [
-        f"{clip}: {one.phase!r} on line {one.line} of the labels ends where it starts ({one.start_seconds:g} s), left out"
-        for clip, one in dropped
-    ]
+def _probe(settings: Settings) -> Callable[[str], Any]:
+    from tcc.video import probe_clip
+    from tcc.video.image_sequences import probe_image_folder
+
+    fps = image_fps(settings)
+    return probe_clip if fps is None else functools.partial(probe_image_folder, fps=fps)
 
 
-def _refuse_if_too_many(bad: List[Dict[str, str]], total: int, allowed: float) -> None:
-    if len(bad) > allowed * total:
-        first = "; ".join(f"{row['clip']}: {row['reason']}" for row in bad[:5])
-        raise VideoError(
-            f"{len(bad)} of {total} videos cannot be used, more than [clips] max_bad_fraction = {allowed} allows. "
-            f"{first}. Repair or remove them, or raise the setting"
-        )
+def _checked_labels(settings: Settings, source: Path, infos: List[Any]) -> Optional[Labels]:
+    from tcc.video.label_checks import check_durations
+
+    labels = read_clip_labels(settings, source)
+    if labels is None:
+        return None
+    known = {
+        info.name: (info.duration_seconds, 1 / info.fps if info.fps else 0.0, info.num_frames)
+        for info in infos
+        if info.num_frames
+    }
+    return check_durations(labels, known)
+
+
+def _row(settings: Settings, clip: CatalogClip, info: Any, folder: Path, labels: Optional[Labels]) -> Dict[str, Any]:
+    from tcc.video import hash_file
+    from tcc.video.label_checks import labelled_phases
+
+    rendered = settings.videos.source == "rendered"
+    return {
+        **info.as_dict(),
+        "name": clip.name,
+        "sha256": hash_file(folder / clip.name) if rendered else clip.identity,
+        "split": clip.split,
+        "phases": labelled_phases(labels, clip.name) if labels else [],
+    }

@@ -8,10 +8,11 @@ from typing import Any, Dict, List, Tuple
 import luigi
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import catalog
+from pipeline.catalog import set_name
 from pipeline.shards import ShardsTask, shard_tasks
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import SPLITS, Settings
+from tcc.errors import VideoError
 
 FEATURES = "features.npz"
 
@@ -37,7 +38,7 @@ class FeaturesTask(StageTask):
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
-        return f"{catalog(settings).name}-{settings.backbone.name}-{params['split']}{params['index']:03d}"
+        return f"{set_name(settings)}-{settings.backbone.name}-{params['split']}{params['index']:03d}"
 
     def make(self, job: Job) -> Made:
         from tcc import weights
@@ -87,9 +88,19 @@ def open_source(settings: Settings, tasks: List[Any]) -> Tuple[Any, List[str]]:
 
     if is_frozen(settings):
         clips, phases = load_features(tasks)
+        _refuse_empty(clips, tasks[0].split)
         return FeatureClips(map(center, clips) if settings.features.center else clips), phases
     records = [record for task in tasks for record in read_records(task.directory / task.shard_file())]
+    _refuse_empty(records, tasks[0].split)
     return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()
+
+
+def _refuse_empty(clips: List[Any], split: str) -> None:
+    if not clips:
+        raise VideoError(
+            f"the {split} split has no clip; give more clips, or other splits: [videos] splits, [clips] train_fraction and"
+            " val_fraction; luigi --module pipeline CheckTask tells what became of each clip"
+        )
 
 
 def load_features(tasks: List[FeaturesTask]) -> Tuple[List[Any], List[str]]:

@@ -10,8 +10,8 @@ from typing import Any, Dict, List
 import luigi
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import catalog, video_folder
-from pipeline.clips import ClipsTask, read_clips
+from pipeline.catalog import catalog, set_name, video_folder
+from pipeline.clips import ClipsTask, image_fps, read_clips
 from pipeline.provenance import write_json
 from pipeline.videos import VideosTask
 from tcc.config import Settings
@@ -23,7 +23,7 @@ class FramesTask(StageTask):
     """Decode the clips of one chunk and keep the frames nearest to each tick of a fixed clock."""
 
     stage = "frames"
-    version = 2
+    version = 3
 
     chunk = luigi.IntParameter(description="which of the [shards] num_chunks shares of the clips")
 
@@ -44,7 +44,7 @@ class FramesTask(StageTask):
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
         frames = settings.frames
-        return f"{catalog(settings).name}-{frames.fps:g}fps-{frames.image_pixels}px-chunk{params['chunk']:03d}"
+        return f"{set_name(settings)}-{frames.fps:g}fps-{frames.image_pixels}px-chunk{params['chunk']:03d}"
 
     def make(self, job: Job) -> Made:
         from tcc.video.frames import write_frames
@@ -72,7 +72,11 @@ class FramesTask(StageTask):
 
 def frame_settings(settings: Settings) -> Dict[str, Any]:
     """What a clip's frames depend on besides the clip."""
-    return {"frames": dataclasses.asdict(settings.frames), "min_frames": settings.clips.min_frames}
+    return {
+        "frames": dataclasses.asdict(settings.frames),
+        "min_frames": settings.clips.min_frames,
+        "image_fps": image_fps(settings),
+    }
 
 
 def read_frames_index(directory: Path) -> List[Dict[str, Any]]:

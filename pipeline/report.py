@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from pipeline.base import Job, Made, StageTask, tasks_in_order
+from pipeline.check import CHECK_CSV, CheckTask
 from pipeline.embedding import EmbedTask, embeddings_file
 from pipeline.evaluation import EvalTask
 from pipeline.selection import SELECTION, SelectTask
@@ -23,7 +25,7 @@ class ReportTask(StageTask):
     """Metrics, curves, similarity matrix and an aligned video on one page that opens from disk."""
 
     stage = "reports"
-    version = 1
+    version = 2
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -33,6 +35,7 @@ class ReportTask(StageTask):
             "embeddings": EmbedTask(),
             "evaluation": EvalTask(),
             "shards": shard_tasks(settings, "test"),
+            "check": CheckTask(),
         }
 
     @classmethod
@@ -72,6 +75,7 @@ class ReportTask(StageTask):
             frames=frames,
             phases=phases,
             stages=[task.manifest() for task in tasks_in_order(self)[:-1]],
+            checks=_read_csv(upstream["check"].directory / CHECK_CSV),
         )
         counts = write_report(job.directory / REPORT, inputs, job.settings.report, progress=job.progress)
         return Made(counts=counts)
@@ -83,6 +87,11 @@ def _read_metrics(directory: Path) -> Dict[str, Any]:
         for path in sorted(directory.glob("*.json"))
         if path.name != "manifest.json"
     }
+
+
+def _read_csv(path: Path) -> List[Dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _read_lines(path: Path) -> List[Dict[str, Any]]:

@@ -8,12 +8,13 @@ from typing import Any, Dict, List
 import luigi
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import CatalogClip, catalog, read_clip_labels
+from pipeline.catalog import CatalogClip, catalog, chunk_of, read_clip_labels, set_name, split_options
+from pipeline.check import CheckTask
 from pipeline.frames import FramesTask, frame_settings, read_frames_index
 from pipeline.provenance import write_json
-from pipeline.videos import VideosTask
+from pipeline.videos import VideosTask, read_ready_made, ready_made_folder
 from tcc.config import SPLITS, Settings
-from tcc.video.inventory import stable_bucket
+from tcc.video.dealing import deal
 
 SHARD_INDEX = "index.json"
 
@@ -22,19 +23,34 @@ class ShardsTask(StageTask):
     """Gather the frames and labels of one shard's clips into one TFRecord file."""
 
     stage = "shards"
-    version = 1
+    version = 2
 
     split = luigi.ChoiceParameter(choices=SPLITS, description="train, val or test")
     index = luigi.IntParameter(description="which of the split's shards")
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        if settings.videos.ready_made:
+            return {"videos": VideosTask()}
         num_chunks = settings.shards.num_chunks
-        chunks = sorted({stable_bucket(clip.name, num_chunks, salt="chunk") for clip in _clips(settings, **params)})
-        return {"videos": VideosTask(), "frames": [FramesTask(chunk=chunk) for chunk in chunks]}
+        mine = sorted({chunk_of(clip.name, num_chunks) for clip in _clips(settings, **params)})
+        return {"videos": VideosTask(), "frames": [FramesTask(chunk=chunk) for chunk in mine]}
+
+    def requires(self) -> Dict[str, Any]:
+        """What it reads; and the check, so that a run on mostly bad clips ends before the long work."""
+        return {**super().requires(), "check": CheckTask()}
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        if settings.videos.ready_made:
+            return {
+                "videos": VideosTask().fingerprint,
+                "splits": split_options(settings),
+                "fps_if_unknown": settings.videos.image_fps,
+                "phases": list(settings.videos.phases),
+                "split": params["split"],
+                "shard": [params["index"], settings.shards.num_shards(params["split"])],
+            }
         clips = _clips(settings, **params)
         return {
             **frame_settings(settings),
@@ -51,10 +67,10 @@ class ShardsTask(StageTask):
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
-        frames = settings.frames
-        return (
-            f"{catalog(settings).name}-{frames.fps:g}fps-{frames.image_pixels}px-{params['split']}{params['index']:03d}"
-        )
+        frames, shard = settings.frames, f"{params['split']}{params['index']:03d}"
+        if settings.videos.ready_made:
+            return f"{set_name(settings)}-{shard}"
+        return f"{set_name(settings)}-{frames.fps:g}fps-{frames.image_pixels}px-{shard}"
 
     def shard_file(self) -> str:
         """Name of the TFRecord inside the target."""
@@ -67,6 +83,9 @@ class ShardsTask(StageTask):
             return list(json.load(file)["phases"])
 
     def make(self, job: Job) -> Made:
+        return self._copy(job) if job.settings.videos.ready_made else self._gather(job)
+
+    def _gather(self, job: Job) -> Made:
         from tcc.video import write_shard
 
         upstream = self.requires()
@@ -78,21 +97,34 @@ class ShardsTask(StageTask):
             if row["clip"] in wanted
         }
         labels = read_clip_labels(job.settings, upstream["videos"].directory)
-        phases = list(labels.phases) if labels else []
-        index = write_shard(
-            job.directory / self.shard_file(),
-            frames_files,
-            segments=labels.segments if labels else {},
-            phases=phases,
-            progress=job.progress,
-        )
-        write_json(job.directory / SHARD_INDEX, {"clips": index, "phases": phases})
+        index = write_shard(job.directory / self.shard_file(), frames_files, labels=labels, progress=job.progress)
+        write_json(job.directory / SHARD_INDEX, {"clips": index, "phases": list(labels.phases) if labels else []})
         skipped = [
             {"clip": name, "reason": "refused or undecodable, see the clips and frames manifests"}
             for name in sorted(wanted - set(frames_files))
         ]
         counts = {"in": len(wanted), "out": len(frames_files), "skipped": len(skipped)}
         return Made(counts=counts, skipped=skipped)
+
+    def _copy(self, job: Job) -> Made:
+        from tcc.video.ready_made import phase_names, write_again
+
+        settings, videos = job.settings, self.requires()["videos"].directory
+        clips = read_ready_made(settings, videos)
+        mine = [clip for clip in clips if clip["split"] == self.split]
+        dealt = deal(
+            {clip["clip"]: clip["num_frames"] for clip in mine}, settings.shards.num_shards(self.split), self.split
+        )
+        index = write_again(
+            job.directory / self.shard_file(),
+            ready_made_folder(settings, videos),
+            [clip for clip in mine if dealt[clip["clip"]] == self.index],
+            fps_if_unknown=settings.videos.image_fps,
+            progress=job.progress,
+        )
+        phases = phase_names(clips, settings.videos.phases)
+        write_json(job.directory / SHARD_INDEX, {"clips": index, "phases": phases})
+        return Made(counts={"in": len(index), "out": len(index), "skipped": 0})
 
 
 def shard_tasks(settings: Settings, split: str) -> List[ShardsTask]:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Dict
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import catalog
+from pipeline.catalog import set_name
 from pipeline.features import input_tasks, is_frozen, open_source
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import Settings
@@ -66,7 +66,7 @@ class TrainTask(StageTask):
 
 def run_name(settings: Settings) -> str:
     """What a person would call a training run."""
-    return f"{catalog(settings).name}-{settings.training.method}-seed{settings.training.seed}"
+    return f"{set_name(settings)}-{settings.training.method}-seed{settings.training.seed}"
 
 
 def build_encoder(settings: Settings, weights_task: Any, source: Any) -> Any:

@@ -67,9 +67,9 @@ class VideosConfig:
 class DownloadConfig:
     """[download] Ready-made TFRecords from the network (source = download): the Pouring set of the reference."""
 
-    urls: Tuple[str, ...] = (
+    urls: Tuple[str, ...] = (  # addresses of folders that hold the files, tried in turn; file:// too
         "https://storage.googleapis.com/tcc-pouring/",
-    )  # folders that hold the files, tried in turn
+    )
     files: Tuple[str, ...] = (  # what is fetched from there
         "pouring_train-0-of-2.tfrecord",
         "pouring_train-1-of-2.tfrecord",

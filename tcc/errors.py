@@ -6,6 +6,7 @@ TccError
 +-- VideoError            a video that cannot be used: unreadable, empty, too short
 +-- LabelError            a label file that cannot be understood
 +-- ShardError            a TFRecord that is damaged or follows another schema
++-- DownloadError         a file that no address gives, or another file in its place
 +-- WeightsError          pretrained weights that are missing, damaged, or of another network
 +-- CheckpointError       a checkpoint that is missing or belongs to another model
 +-- MetricUndefined       a metric that has no value for these inputs
@@ -39,6 +40,10 @@ class LabelError(TccError, ValueError):
 
 class ShardError(TccError):
     """A TFRecord that is damaged or follows another schema."""
+
+
+class DownloadError(TccError):
+    """A file that no address gives, or another file in its place."""
 
 
 class WeightsError(TccError):

@@ -36,7 +36,7 @@ def render_set(
       config: seed, numbers, size, rate and length of the clips.
       directory: where to write; made if it is not there. Clips found there are taken as they are.
       workers: processes. One, or a caller that may have no children of its own (daemonic), renders in this process.
-    Returns: clips, rendered (now), found (already there), frames.
+    Returns: clips and frames of the set, the same whether it was rendered at once or after a kill.
     Raises: SettingsError for a frame size that H.264 cannot store; VideoError if a worker dies.
     """
     directory = Path(directory)
@@ -57,12 +57,7 @@ def render_set(
     _write_csv(directory / "labels.csv", _label_rows(names, timelines))
     _write_csv(directory / "progress.csv", _progress_rows(names, timelines))
     progress(1.0, f"{len(names)} clips rendered")
-    return {
-        "clips": len(names),
-        "rendered": len(missing),
-        "found": len(names) - len(missing),
-        "frames": sum(timeline.num_frames for timeline in timelines),
-    }
+    return {"clips": len(names), "frames": sum(timeline.num_frames for timeline in timelines)}
 
 
 def write_clip(config: RenderingConfig, name: str, folder: Path) -> None:

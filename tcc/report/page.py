@@ -50,6 +50,7 @@ class ReportInputs:
       frames: name of a clip -> its frames as JPEG, one for each of the clip's timestamps.
       phases: names of the labels 0, 1, ...; empty without labels.
       stages: the manifests of all stages before, in the order of the pipeline.
+      checks: the table of all clips, a dictionary of texts each; empty where there is none.
     """
 
     title: str
@@ -61,6 +62,7 @@ class ReportInputs:
     frames: Mapping[str, Sequence[bytes]]
     phases: List[str]
     stages: List[Dict[str, Any]]
+    checks: Sequence[Mapping[str, str]] = ()
 
 
 def write_report(
@@ -139,7 +141,7 @@ def _rest(inputs: ReportInputs) -> List[Html]:
     timing = sections.timing_section(inputs.settings, inputs.stages)
     return [
         sections.details_section(inputs.metrics),
-        sections.clips_section(inputs.clips, inputs.stages),
+        sections.clips_section(inputs.clips, inputs.stages, inputs.checks),
         sections.settings_section(inputs.settings),
         sections.provenance_section(inputs.stages),
         Html(f"{TIMING_BEGINS}{timing}{TIMING_ENDS}"),

@@ -19,6 +19,12 @@ _FREE_OPTIONS = (
     ("videos", "path"),
     ("videos", "labels"),
     ("videos", "splits"),
+    ("videos", "train_list"),
+    ("videos", "val_list"),
+    ("videos", "test_list"),
+    ("download", "urls"),
+    ("download", "attempts"),
+    ("download", "timeout_seconds"),
     ("training", "log_every"),
 )
 _LONGEST_OPEN_TABLE = 12
@@ -91,8 +97,8 @@ def details_section(metrics: Mapping[str, Mapping[str, Any]]) -> Html:
     return section("details", "Metrics in detail", told)
 
 
-def clips_section(clips: Sequence[ClipSequence], stages: Manifests) -> Html:
-    """The clips that were measured, and those that were left out with the reason."""
+def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequence[Mapping[str, str]] = ()) -> Html:
+    """The clips that were measured, those that were left out with the reason, and the check of all."""
     rows = [(clip.name, len(clip), Number(f"{_seconds(clip):.1f}")) for clip in clips]
     left_out = list(_left_out(stages))
     told = (
@@ -101,7 +107,13 @@ def clips_section(clips: Sequence[ClipSequence], stages: Manifests) -> Html:
         else paragraph("No clip was left out.")
     )
     measured = _foldable(f"Test clips: {len(clips)}", ("clip", "frames", "seconds"), rows)
-    return section("clips", "Clips", told, measured)
+    parts = [told, measured]
+    if checks:
+        titles = [title for title in checks[0] if any(row[title] for row in checks)]
+        parts.append(
+            _foldable(f"All clips: {len(checks)}", titles, [[row[title] for title in titles] for row in checks])
+        )
+    return section("clips", "Clips", *parts)
 
 
 def settings_section(settings: Settings) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, List, Mapping, Sequence, Tuple, Union
+from typing import Any, BinaryIO, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import google_crc32c
 
@@ -13,8 +13,8 @@ from tcc.errors import LabelError, ShardError
 from tcc.progress import Progress, silent
 from tcc.sequences import UNLABELLED
 from tcc.video import sequence_example as proto
+from tcc.video.clip_labels import Labels
 from tcc.video.files import atomic_file
-from tcc.video.labels import Segment, frame_labels
 from tcc.video.shards import ClipRecord, clip_of_context, index_entry, record_head
 from tcc.video.tfrecord import check_payload, damaged, open_records, read_blocks, read_length, write_record
 
@@ -99,8 +99,7 @@ def write_shard(
     path: Union[str, Path],
     frames_files: Mapping[str, Union[str, Path]],
     *,
-    segments: Mapping[str, Sequence[Segment]],
-    phases: Sequence[str],
+    labels: Optional[Labels] = None,
     label: int = UNLABELLED,
     progress: Progress = silent,
 ) -> List[Dict[str, Any]]:
@@ -109,8 +108,7 @@ def write_shard(
     Args:
       path: the shard; it appears when it is whole.
       frames_files: {clip: its file from `write_frames`}; may be empty.
-      segments: {clip: its phases}; a clip that is not there stays unlabelled.
-      phases: names in order; a frame's label is the index.
+      labels: of the clips; a frame's label is the index into their phases. None, and clips without any: unlabelled.
       label: class of all clips, for readers that want one.
     Returns: for each clip {"clip", "num_frames", "labelled_frames", "offset", "bytes"}, in the order of the records.
     Raises: ShardError if a file of frames is damaged or of another clip; LabelError for an unknown phase.
@@ -120,7 +118,7 @@ def write_shard(
         for done, name in enumerate(sorted(frames_files)):
             progress(done / len(frames_files), f"{done} of {len(frames_files)} clips written")
             with FramesFile(frames_files[name]) as frames:
-                record = _labelled(frames, name, segments.get(name, ()), phases, label)
+                record = _labelled(frames, name, labels, label)
                 head = record_head(record, frames.body_length, labelled=True)
                 length = len(head) + frames.body_length
                 index.append(index_entry(record, file.tell(), length))
@@ -129,16 +127,16 @@ def write_shard(
     return index
 
 
-def _labelled(
-    frames: FramesFile, name: str, segments: Sequence[Segment], phases: Sequence[str], label: int
-) -> ClipRecord:
+def _labelled(frames: FramesFile, name: str, labels: Optional[Labels], label: int) -> ClipRecord:
     record = frames.record
     if record.name != name:
         raise ShardError(
             f"{frames.path}: holds clip {record.name!r}, not {name!r}; run the stage that decodes it again"
         )
+    if labels is None:
+        return dataclasses.replace(record, label=label)
     try:
-        labels = frame_labels(segments, phases, record.timestamps)
+        frame_labels = labels.label_frames(name, record.timestamps)
     except LabelError as error:
         raise LabelError(f"clip {name!r}: {error}") from error
-    return dataclasses.replace(record, frame_labels=labels, label=label)
+    return dataclasses.replace(record, frame_labels=frame_labels, label=label)

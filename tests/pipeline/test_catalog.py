@@ -117,7 +117,7 @@ def test_what_is_missing_is_said_with_what_to_do(folder, tmp_path):
         catalog(settings_for(tmp_path / "nowhere"))
     splits = tmp_path / "splits.csv"
     splits.write_text("clip,split\nclip_00.mp4,train\n")
-    with pytest.raises(SettingsError, match="39 of 40 videos have none"):
+    with pytest.raises(SettingsError, match="39 of 40 clips have none"):
         catalog(settings_for(folder, splits=str(splits)))
     labels = tmp_path / "labels.csv"
     labels.write_text("clip,start_seconds,end_seconds,phase\nclip_99.mp4,0,1,reach\n")

@@ -22,6 +22,7 @@ from tcc.errors import LabelError, ShardError
 from tcc.video import (
     ClipInfo,
     DecodeJob,
+    Labels,
     Segment,
     decode_clip,
     decode_jpegs,
@@ -285,13 +286,12 @@ def shard_inputs(tmp_path, names=("b.mp4", "a.mp4")):
 def test_a_shard_is_an_exact_copy_with_labels(tmp_path, monkeypatch):
     files = shard_inputs(tmp_path)
     monkeypatch.setattr("tcc.video.tfrecord.BLOCK_BYTES", 1000)
-    segments = {"a.mp4": [Segment(0.2, 0.5, "reach"), Segment(0.5, 0.9, "pour")]}
+    segments = [Segment(0.2, 0.5, "reach"), Segment(0.5, 0.9, "pour")]
     reports = []
     index = write_shard(
         tmp_path / "s.tfrecord",
         files,
-        segments=segments,
-        phases=["reach", "pour"],
+        labels=Labels("labels.csv", {"a.mp4": segments}, {}, ("reach", "pour"), {}),
         label=3,
         progress=lambda f, s: reports.append((f, s)),
     )
@@ -315,7 +315,7 @@ def test_a_shard_is_an_exact_copy_with_labels(tmp_path, monkeypatch):
 
 
 def test_a_shard_may_be_empty(tmp_path):
-    assert write_shard(tmp_path / "s", {}, segments={}, phases=[]) == []
+    assert write_shard(tmp_path / "s", {}) == []
     assert list(read_records(tmp_path / "s", expected=0)) == []
 
 
@@ -326,7 +326,8 @@ def test_damaged_and_foreign_files_of_frames_are_refused(tmp_path):
     def refused(content, message, name="a.mp4", error=ShardError, phases=("x",)):
         path.write_bytes(content)
         with pytest.raises(error, match=message):
-            write_shard(tmp_path / "s", {name: path}, segments={name: [Segment(0, 1, "x")]}, phases=phases)
+            labels = Labels("labels.csv", {name: [Segment(0, 1, "x")]}, {}, phases, {})
+            write_shard(tmp_path / "s", {name: path}, labels=labels)
         assert not (tmp_path / "s").exists()
 
     refused(b"", "record 0 is missing")

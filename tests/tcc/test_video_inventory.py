@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 
 import pytest
 
 from tcc.errors import VideoError
 from tcc.video import HashCache, hash_file, hash_videos, list_videos, split_of, stable_bucket
 from tcc.video import inventory as inventory_module
-from tcc.video.inventory import safe_file_name
+from tcc.video.inventory import hold_out, safe_file_name, split_by_ratio
 
 
 def touch(folder, *names):
@@ -139,3 +140,37 @@ def test_every_name_gets_a_harmless_file_name_of_its_own():
     assert all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}", harmless) for harmless, _ in made)
     assert len(set(made)) == len(names)
     assert safe_file_name("a/b.mp4")[0] == safe_file_name("a_b.mp4")[0] == "a_b.mp4"
+
+
+RATIO = {"seed": 0, "train_fraction": 0.6, "val_fraction": 0.2}
+
+
+def test_splits_by_ratio_are_those_of_each_clip_alone_where_there_are_many():
+    names = [f"clip_{index}.mp4" for index in range(300)]
+    splits = split_by_ratio(names, **RATIO)
+    assert splits == {name: split_of(name, **RATIO) for name in names}
+    assert abs(sum(split == "train" for split in splits.values()) - 180) < 30
+
+
+@pytest.mark.parametrize("count", range(3, 12))
+def test_few_clips_leave_no_split_empty(count):
+    for seed in range(30):
+        names = [f"{seed}_{index}.mp4" for index in range(count)]
+        found = Counter(split_by_ratio(names, **RATIO).values())
+        assert min(found[split] for split in ("train", "val", "test")) >= (2 if count >= 6 else 1)
+
+
+def test_a_split_that_nobody_wants_stays_empty():
+    names = [f"{index}.mp4" for index in range(5)]
+    assert set(split_by_ratio(names, seed=0, train_fraction=1.0, val_fraction=0.0).values()) == {"train"}
+    assert set(hold_out(names, seed=0, train_fraction=0.6, val_fraction=0.2).values()) == {"train", "val"}
+    assert split_by_ratio(["one.mp4"], **RATIO) in ({"one.mp4": split} for split in ("train", "val", "test"))
+    assert split_by_ratio([], **RATIO) == {}
+
+
+def test_clips_of_a_group_stay_together():
+    names = [f"clip_{index}.mp4" for index in range(60)]
+    groups = {name: f"person {index % 15}" for index, name in enumerate(names)}
+    splits = split_by_ratio(names, groups=groups, **RATIO)
+    assert {len({splits[name] for name in names if groups[name] == group}) for group in groups.values()} == {1}
+    assert set(splits.values()) == {"train", "val", "test"}

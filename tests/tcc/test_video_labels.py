@@ -1,18 +1,22 @@
-"""Label files, splits files, labels of frames, the reference's annotators."""
+"""Label files in CSV, splits files, labels of frames."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tcc.errors import LabelError
-from tcc.video import Segment, frame_labels, label_timestamps, merge_annotations, read_labels, read_splits
-from tests.golden import golden_path
+from tcc.errors import LabelError, SettingsError
+from tcc.video import FramePhases, Labels, Segment, Splits, check_groups, frame_labels, read_labels, read_splits
 from tests.reference import labels as reference
 
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = "clip,start_seconds,end_seconds,phase"
+FRAME_HEADER = "clip,frame,phase"
 
 
 def write(tmp_path, text, name="labels.csv"):
@@ -31,6 +35,11 @@ def test_labels_are_read_and_ordered_by_time(tmp_path):
     assert labels.splits == {"a, 'x'\n.mp4": "train", "b.mp4": "val", "c.mp4": "test"}
     assert labels.phases == ("reach", "pour")
     assert labels.lines == {"a, 'x'\n.mp4": 6, "b.mp4": 2, "c.mp4": 7}
+
+
+def test_an_overlap_of_rounding_is_none(tmp_path):
+    path = write(tmp_path, f"{HEADER}\na,0,0.30000000000000004,reach\na,0.3,1,pour\n")
+    assert len(read_labels(path).segments["a"]) == 2
 
 
 def test_columns_may_come_in_any_order_with_others(tmp_path):
@@ -82,6 +91,28 @@ def test_phases_are_in_the_order_of_the_action_not_of_the_file(tmp_path):
             f"{HEADER},split\na.mp4,0,1,reach,val\na.mp4,1,2,pour,test\n",
             "line 3, clip 'a.mp4': split test contradicts val of an earlier line; a clip has one split",
         ),
+        (
+            f"{HEADER},group\na.mp4,0,1,reach,ann\na.mp4,1,2,pour,bob\n",
+            "line 3, clip 'a.mp4': group 'bob' contradicts 'ann' of an earlier line; a clip has one group",
+        ),
+        (
+            f"{HEADER},split,group\na,,,,val,ann\nb,,,,train,ann\n",
+            "group 'ann' is in two splits: clip 'a' in val, clip 'b' in train; put all clips of a group into one split",
+        ),
+        (f"{HEADER},phase\n", "line 1: column phase is there 2 times; keep one of them"),
+        (f"{HEADER},split,split\n", "line 1: column split is there 2 times; keep one of them"),
+        ("clip,frame,fase\n", "no column phase; .*start_seconds,end_seconds,phase or clip,frame,phase separated by"),
+        (f"{FRAME_HEADER}\na,-1,reach\n", "line 2, clip 'a': frame '-1' is not a frame's number; count the frames of"),
+        (f"{FRAME_HEADER}\na,1.0,reach\n", "line 2, clip 'a': frame '1.0' is not a frame's number"),
+        (f"{FRAME_HEADER}\na,,reach\n", "line 2, clip 'a': frame '' is not a frame's number"),
+        (
+            f"{FRAME_HEADER}\na,4,reach\nb,4,reach\na,4,\n",
+            "line 4, clip 'a': frame 4 is there already, on line 2; keep one of the lines",
+        ),
+        (
+            f"{FRAME_HEADER}\na,4,1\na,5,-1\n",
+            "line 3, clip 'a': phase -1 is negative; phases count from 0, and what has no phase needs no label",
+        ),
         (f'{HEADER}\n"a.mp4,0,1,reach\n', r"line 2: not CSV \(unexpected end of data\); check its quotes"),
     ],
 )
@@ -98,13 +129,148 @@ def test_unreadable_label_files_are_refused(tmp_path):
         read_labels(tmp_path / "latin.csv")
 
 
-def test_empty_segments_are_left_out_on_request_and_listed(tmp_path):
+def test_empty_segments_are_left_out_on_request_and_named(tmp_path):
     path = write(tmp_path, f"{HEADER}\na,0,1,reach\na,1,1,lift\na,1,2,pour\n")
-    labels = read_labels(path, drop_empty=True)
+    labels = read_labels(path, bad_labels="drop")
     assert [segment.phase for segment in labels.segments["a"]] == ["reach", "pour"]
-    assert labels.check_against(["a.mp4"]).dropped == (("a.mp4", Segment(1.0, 1.0, "lift", 3)),)
-    with pytest.raises(LabelError, match="is not after"):
-        read_labels(write(tmp_path, f"{HEADER}\na,1,.5,lift\n"), drop_empty=True)
+    assert labels.phases == ("reach", "pour")
+    assert labels.warnings == (
+        f"{path}, line 3, clip 'a': lift ends where it starts, at 1 s; correct its times or delete the line (left out)",
+    )
+    with pytest.raises(LabelError, match=r"line 3, clip 'a': end_seconds 1.0 is not after .* by bad_labels = drop"):
+        read_labels(path)
+    with pytest.raises(LabelError, match=r"is not after start_seconds 1.0; correct them or delete the line$"):
+        read_labels(write(tmp_path, f"{HEADER}\na,1,.5,lift\n"), bad_labels="drop")
+    with pytest.raises(SettingsError, match="bad_labels: must be one of refuse, drop; got 'skip'"):
+        read_labels(path, bad_labels="skip")
+
+
+def test_one_phase_per_frame_is_read_in_any_order_with_gaps(tmp_path):
+    rows = ["b.mp4,7,pour,,z", "b.mp4,2,reach,ann,z", "b.mp4,3,reach,,", "b.mp4,4,,,", "a.mp4,,,bob,", "c.mp4,0,,,"]
+    labels = read_labels(write(tmp_path, "\n".join([f"{FRAME_HEADER},group,seconds", *rows])))
+    assert labels.frames == {"b.mp4": FramePhases((2, 3, 7), ("reach", "reach", "pour"), (3, 4, 2))}
+    assert labels.segments == {} and labels.groups == {"a.mp4": "bob", "b.mp4": "ann"}
+    assert labels.lines == {"a.mp4": 6, "b.mp4": 2, "c.mp4": 7}
+    assert labels.phases == ("reach", "pour")
+    assert [labels.num_segments(clip) for clip in "abc"] == [0, 0, 0] and labels.num_segments("b.mp4") == 2
+
+
+def test_phases_of_frames_are_in_the_order_of_the_action(tmp_path):
+    """Counted by stretches: `reach` has most frames of a, and its mean frame is later than that of `lift`."""
+    rows = ["a,0,lift", "a,1,pour", "b,9,pour", "b,0,reach", *(f"b,{frame},lift" for frame in range(1, 9))]
+    rows += [f"c,{frame},reach" for frame in range(100)] + ["c,100,lift"]
+    assert read_labels(write(tmp_path, "\n".join([FRAME_HEADER, *rows]))).phases == ("reach", "lift", "pour")
+
+
+def test_labels_of_single_frames_match_plain_loops(tmp_path):
+    rng = np.random.default_rng([0, 3])
+    for _ in range(10):
+        rows = [(f"c{clip}", frame, rng.choice(["", "x", "y", "z"])) for clip in range(3) for frame in range(12)]
+        rows = [rows[k] for k in rng.permutation(len(rows))[:25]]
+        text = "\n".join([FRAME_HEADER, *(f"{clip},{frame},{phase}" for clip, frame, phase in rows)])
+        labels = read_labels(write(tmp_path, text), phases=["z", "x", "y"])
+        for clip in ("c0", "c1", "c2"):
+            source_frames = np.sort(rng.integers(0, 14, 20))
+            found = labels.label_frames(clip, source_frames / 10, source_frames)
+            assert found.dtype == np.int64
+            np.testing.assert_array_equal(found, reference.single_frames(rows, clip, ["z", "x", "y"], source_frames))
+
+
+def test_labels_by_frame_need_the_numbers_of_the_frames(tmp_path):
+    labels = read_labels(write(tmp_path, f"{FRAME_HEADER}\na,0,reach\n"))
+    with pytest.raises(LabelError, match=r"labels.csv, line 2, clip 'a': is labelled by frame, .* decode it again"):
+        labels.label_frames("a", np.arange(3.0))
+    np.testing.assert_array_equal(labels.label_frames("other", np.arange(3.0)), [-1, -1, -1])
+    assert labels.label_frames("a", np.zeros(0), np.zeros(0, np.int64)).tolist() == []
+
+
+def test_segments_label_frames_by_their_times_alone(tmp_path):
+    labels = read_labels(write(tmp_path, f"{HEADER}\na,1,2,reach\n"))
+    np.testing.assert_array_equal(labels.label_frames("a", np.arange(4.0), np.arange(10, 14)), [-1, 0, -1, -1])
+    assert (labels.num_segments("a"), labels.num_segments("b")) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["segments", "frames"])
+def test_numbers_are_in_the_order_of_numbers_and_can_be_named(tmp_path, kind):
+    rows = {"segments": ["a,0,1,10", "a,1,2,2", "a,2,3,02"], "frames": ["a,0,10", "a,1,2", "a,2,02"]}[kind]
+    path = write(tmp_path, "\n".join([{"segments": HEADER, "frames": FRAME_HEADER}[kind], *rows]))
+    labels = read_labels(path)
+    assert labels.phases == ("2", "10")
+    names = [f"phase{k}" for k in range(11)]
+    named = read_labels(path, phases=names)
+    assert named.phases == tuple(names)
+    for one, expected in ((labels, [1, 0, 0]), (named, [10, 2, 2])):
+        np.testing.assert_array_equal(one.label_frames("a", np.arange(3.0), np.arange(3)), expected)
+    with pytest.raises(LabelError, match="line 2, clip 'a': phase 10 has no name: phases names 0 to 2; add names up"):
+        read_labels(path, phases=names[:3])
+
+
+def test_given_phases_tell_the_order_and_all_names(tmp_path):
+    path = write(tmp_path, f"{HEADER}\na,0,1,reach\na,1,2,pour\na,2,3,raech\nb,0,1,zzz\n")
+    assert read_labels(path, phases=["raech", "pour", "place", "zzz", "reach"]).phases[:3] == ("raech", "pour", "place")
+    with pytest.raises(
+        LabelError,
+        match=r"labels.csv: 2 problems: line 4, clip 'a': phase 'raech' is not among the phases pour, reach; did you mean"
+        r" 'reach'\?; line 5, clip 'b': phase 'zzz' is not among .*; correct the label, or add the name to phases$",
+    ):
+        read_labels(path, phases=["pour", "reach"])
+    with pytest.raises(LabelError, match="phases: 'a' is there twice; name each phase once"):
+        read_labels(path, phases=["a", "b", "a"])
+    with pytest.raises(LabelError, match="phases: number 1 of 2 has no name; name it"):
+        read_labels(path, phases=["a", ""])
+
+
+def test_numbers_among_the_given_names_are_names(tmp_path):
+    path = write(tmp_path, f"{HEADER}\na,0,1,1\na,1,2,2\n")
+    labels = read_labels(path, phases=["2", "1"])
+    assert [segment.phase for segment in labels.segments["a"]] == ["1", "2"] and labels.phases == ("2", "1")
+
+
+def test_unknown_clips_are_left_out_on_request_with_their_phases(tmp_path):
+    """What only a clip that is left out has is no phase of the set, unless the phases were given."""
+    rows = ["a,0,1,lift,,ann", "a,1,2,pour,,ann", "gone,0,1,pour,val,bob", "gone,1,2,mix,,", "b,,,,train,"]
+    path = write(tmp_path, "\n".join([f"{HEADER},split,group", *rows]))
+    labels = read_labels(path, bad_labels="drop").check_against(["x/a.mp4", "b.mp4"])
+    assert set(labels.segments) == {"x/a.mp4"} and set(labels.lines) == {"x/a.mp4", "b.mp4"}
+    assert labels.splits == {"b.mp4": "train"} and labels.groups == {"x/a.mp4": "ann"}
+    assert labels.phases == ("lift", "pour")
+    assert labels.warnings == (
+        f"{path}, line 4, clip 'gone': no such clip among 2 videos; correct the name or remove the line (left out)",
+    )
+    given = read_labels(path, bad_labels="drop", phases=["mix", "lift", "pour"]).check_against(["a.mp4", "b.mp4"])
+    assert given.phases == ("mix", "lift", "pour")
+    frames = read_labels(write(tmp_path, f"{FRAME_HEADER}\na,0,x\ngone,0,y\n"), bad_labels="drop")
+    assert frames.check_against(["a.mp4"]).frames == {"a.mp4": FramePhases((0,), ("x",), (2,))}
+    assert frames.check_against(["a.mp4"]).phases == ("x",)
+
+
+def test_all_unknown_clips_are_in_one_error(tmp_path):
+    path = write(tmp_path, "\n".join([HEADER, *(f"clip{k},0,1,reach" for k in range(8))]))
+    with pytest.raises(
+        LabelError, match=r"labels.csv: 8 problems: line 2, clip 'clip0': no .*'clip4': .*; and 3 more$"
+    ):
+        read_labels(path).check_against(["other.mp4"])
+
+
+def test_the_identity_of_labels_is_json_and_tells_every_change(tmp_path):
+    def identity(text, **options):
+        labels = read_labels(write(tmp_path, text), **options)
+        return json.dumps(labels.identity(["a", "b"]), allow_nan=False)
+
+    rows = [
+        f"{HEADER}\na,0,1,reach\n",
+        f"{HEADER}\na,0,1.5,reach\n",
+        f"{HEADER}\na,0,1,pour\n",
+        f"{HEADER}\nb,0,1,reach\n",
+        f"{FRAME_HEADER}\na,0,reach\n",
+        f"{FRAME_HEADER}\na,0,reach\na,1,reach\n",
+        f"{FRAME_HEADER}\na,0,reach\na,2,reach\n",
+    ]
+    found = [identity(text) for text in rows] + [identity(rows[0], phases=["reach", "pour"])]
+    assert len(set(found)) == len(found)
+    assert identity(f"{HEADER}\nc,1,2,reach\na,0,1,reach\n") == found[0]
+    labels = Labels("l.json", {"a": [Segment(0.0, math.inf, "0")]}, {}, ("0",), {"a": 0})
+    assert labels.identity(["a"]) == {"phases": ["0"], "segments": {"a": [[0.0, None, "0"]]}, "frames": {}}
 
 
 def test_clips_are_found_without_folder_or_suffix(tmp_path):
@@ -130,14 +296,37 @@ def test_clips_that_do_not_exist_or_leave_doubt_are_refused(tmp_path, clips, mes
         read_labels(path).check_against(["x/episode1.mp4", "x/b.mp4", "x/b.mov"])
 
 
-def test_splits_are_read_and_resolved(tmp_path):
-    path = write(tmp_path, "clip,split\na,train\nb.mp4,test\n", "splits.csv")
-    assert read_splits(path) == {"a": "train", "b.mp4": "test"}
-    assert read_splits(path, ["x/a.mp4", "b.mp4"]) == {"x/a.mp4": "train", "b.mp4": "test"}
+def test_the_examples_of_the_documentation_can_be_read(tmp_path):
+    section = (ROOT / "docs" / "data.md").read_text(encoding="utf-8").split("## Labels\n")[1].split("\n## ")[0]
+    examples = re.findall(r"```(\w+)\n(.*?)```", section, re.S)
+    assert [kind for kind, _ in examples] == ["csv", "csv", "json"]
+    found = [read_labels(write(tmp_path, text, f"labels.{kind}")) for kind, text in examples]
+    assert [labels.phases for labels in found] == [("reach", "pour"), ("reach", "pour"), ("0", "1")]
+    assert found[0].splits == {"kitchen/a.mp4": "train", "b.mp4": "test"}
+    assert found[2].segments["a"] == [Segment(0.0, 1.45, "0"), Segment(1.45, math.inf, "1")]
+
+
+def test_splits_and_groups_are_read_and_resolved(tmp_path):
+    path = write(tmp_path, "clip,split,group\na,train,ann\nb.mp4,test,\n", "splits.csv")
+    assert read_splits(path) == Splits({"a": "train", "b.mp4": "test"}, {"a": "ann"})
+    assert read_splits(path, ["x/a.mp4", "b.mp4"]) == Splits({"x/a.mp4": "train", "b.mp4": "test"}, {"x/a.mp4": "ann"})
     with pytest.raises(LabelError, match=r"splits.csv, line 2, clip 'a': no such clip"):
         read_splits(path, ["b.mp4"])
     with pytest.raises(LabelError, match=r"line 2, clip 'a': has no split; write one of train, val, test"):
         read_splits(write(tmp_path, "clip,split\na,\n", "splits.csv"))
+    with pytest.raises(
+        LabelError, match=r"splits.csv: group 'ann' is in two splits: clip 'a' in train, clip 'b' in val"
+    ):
+        read_splits(write(tmp_path, "clip,split,group\nb,val,ann\nc,val,ann\na,train,ann\n", "splits.csv"))
+
+
+def test_groups_of_one_file_are_checked_against_splits_of_another():
+    groups = {"a": "ann", "b": "ann", "c": "bob", "d": "ann"}
+    check_groups({"a": "val", "b": "val", "c": "test"}, groups, "splits.csv")
+    with pytest.raises(
+        LabelError, match=r"splits.csv: group 'ann' is in two splits: clip 'a' in val, clip 'd' in test"
+    ):
+        check_groups({"a": "val", "b": "val", "d": "test"}, groups, "splits.csv")
 
 
 def test_frame_labels_match_plain_loops():
@@ -158,47 +347,3 @@ def test_boundaries_are_half_open_and_free_of_rounding():
     np.testing.assert_array_equal(frame_labels(segments, ["a", "b"], np.arange(9) * 0.1), [0, 0, 0, 1, 1, 1, 1, -1, -1])
     with pytest.raises(LabelError, match=r"phase 'a' is not among the phases \['b'\]; pass all phases of the labels"):
         frame_labels(segments, ["b"], np.arange(3))
-
-
-def test_merged_annotations_match_plain_loops():
-    rng = np.random.default_rng([0, 2])
-    for _ in range(10):
-        annotations = {}
-        for person in "pqr":
-            # Four phases two seconds apart, drawn in any order; each annotator but one misses a phase.
-            drawn = {str(k): 2_000_000 * k + np.sort(rng.integers(0, 2_500_000, 2)) for k in rng.permutation(4)}
-            annotations[person] = dict(list(drawn.items())[: 3 + (person == "p")])
-        expected = reference.merge_annotations(annotations)
-        merged = merge_annotations(annotations)
-        assert list(merged) == list(expected)
-        for phase, interval in expected.items():
-            np.testing.assert_allclose(merged[phase], interval, atol=1e-9)
-
-
-def test_the_references_merging_and_labelling_are_reproduced():
-    golden = json.loads(golden_path("labels.json").read_text())
-    for video, drawn in golden["annotations_us"].items():
-        expected = golden["expected"][video]
-        merged = merge_annotations(drawn)
-        assert sorted(merged) == sorted(expected["merged"])
-        for phase, interval in expected["merged"].items():
-            np.testing.assert_allclose(merged[phase], interval, rtol=0, atol=1e-9)
-        np.testing.assert_array_equal(label_timestamps(merged, expected["timestamps"]), expected["labels"])
-
-
-def test_a_gap_is_unlabelled_where_the_reference_drops_frames():
-    gap = json.loads(golden_path("labels.json").read_text())["expected"]["label_timestamps_without_merge_gap"]
-    labels = label_timestamps(
-        {phase: tuple(interval) for phase, interval in gap["annotations"].items()}, gap["timestamps"]
-    )
-    np.testing.assert_array_equal(labels[labels >= 0], gap["labels"])
-    np.testing.assert_array_equal(np.flatnonzero(labels < 0), [10, 11, 12, 13, 14])
-
-
-def test_unusable_annotations_are_refused():
-    with pytest.raises(LabelError, match=r"phase 1: ends at 1.000000 s, not after its start 2.000000 s; correct its"):
-        merge_annotations({"p": {"1": (2_000_000, 1_000_000)}})
-    with pytest.raises(LabelError, match="no segments; a clip needs at least one"):
-        label_timestamps({}, [0.0])
-    with pytest.raises(LabelError, match=r"phases must be integers, got \['reach'\]; number them from 0 in order"):
-        label_timestamps({"reach": (0.0, 1.0)}, [0.0])

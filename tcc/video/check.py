@@ -1,0 +1,173 @@
+"""One table of every clip and what is wrong with it, from what other stages found; nothing is decoded here."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Sequence
+
+_TEXT_COLUMNS = (
+    "clip",
+    "split",
+    "codec",
+    "frames",
+    "fps",
+    "VFR",
+    "rotation",
+    "seconds",
+    "sampled",
+    "phases",
+    "problems",
+)
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class ClipCheck:
+    """What is known of one clip.
+
+    Attributes:
+      clip, split, codec, frames, fps, rotation, seconds: as the probe found; `variable_rate`: times between frames vary.
+      sampled: frames on the fixed clock; 0 if none was decoded.
+      phases: names, in the order in which they are labelled.
+      problems: why the clip is not used, or should not be: unreadable, truncated, too short, black, the same content as
+        another clip.
+      warnings: of its labels: gaps, and missing, repeated or unordered phases.
+    """
+
+    clip: str
+    split: str = ""
+    codec: str = ""
+    frames: int = 0
+    fps: float = 0.0
+    variable_rate: bool = False
+    rotation: int = 0
+    seconds: float = 0.0
+    sampled: int = 0
+    phases: Sequence[str] = ()
+    problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    def as_row(self) -> Dict[str, str]:
+        """Texts under the titles of the table."""
+        return {
+            "clip": self.clip,
+            "split": self.split,
+            "codec": self.codec,
+            "frames": str(self.frames) if self.frames else "",
+            "fps": f"{self.fps:g}" if self.fps else "",
+            "VFR": "yes" if self.variable_rate else "",
+            "rotation": str(self.rotation) if self.rotation else "",
+            "seconds": f"{self.seconds:.2f}" if self.seconds else "",
+            "sampled": str(self.sampled) if self.sampled else "",
+            "phases": " ".join(self.phases),
+            "problems": "; ".join(self.problems),
+            "warnings": "; ".join(self.warnings),
+        }
+
+
+def check_clips(
+    clips: Sequence[Mapping[str, Any]],
+    decoded: Mapping[str, Mapping[str, Any]],
+    skipped: Mapping[str, str],
+) -> List[ClipCheck]:
+    """Put together what is known of each clip, in their order.
+
+    Args:
+      clips: rows of ClipsTask: a `ClipInfo` as a dictionary with split, phases and warnings besides.
+      decoded: {clip: row of the frames index}.
+      skipped: {clip: why it has no frames}.
+    """
+    same = _same_content(clips)
+    return [
+        ClipCheck(
+            clip=row["name"],
+            split=row["split"],
+            codec=row["codec"],
+            frames=row["num_frames"],
+            fps=row["fps"],
+            variable_rate=row["variable_rate"],
+            rotation=row["rotation"],
+            seconds=row["duration_seconds"],
+            sampled=decoded.get(row["name"], {}).get("num_frames", 0),
+            phases=row["phases"],
+            problems=_problems(row, decoded.get(row["name"], {}), skipped.get(row["name"], ""), same),
+            warnings=row["warnings"],
+        )
+        for row in clips
+    ]
+
+
+def _problems(
+    row: Mapping[str, Any], frames: Mapping[str, Any], skipped: str, same: Mapping[str, List[str]]
+) -> List[str]:
+    problems = [row["problem"] or skipped] if row["problem"] or skipped else []
+    if frames.get("black"):
+        problems.append("black: no sampled frame shows anything; record it again or remove it")
+    others = [name for name in same.get(row["sha256"], []) if name != row["name"]]
+    if others:
+        problems.append(f"the same content as {others[0]}; remove one of them")
+    return problems
+
+
+def _same_content(clips: Sequence[Mapping[str, Any]]) -> Dict[str, List[str]]:
+    names: Dict[str, List[str]] = defaultdict(list)
+    for row in clips:
+        if row["sha256"]:
+            names[row["sha256"]].append(row["name"])
+    return names
+
+
+def bad_clips(checks: Sequence[ClipCheck]) -> List[Dict[str, str]]:
+    """The clips with a problem: [{"clip", "reason"}]."""
+    return [{"clip": one.clip, "reason": "; ".join(one.problems)} for one in checks if one.problems]
+
+
+def summary(checks: Sequence[ClipCheck]) -> str:
+    """One line: how many clips, how many with problems, how many with warnings."""
+    bad, warned = len(bad_clips(checks)), sum(1 for one in checks if one.warnings)
+    share = f" ({100 * bad / len(checks):.0f} %)" if bad else ""
+    return f"{len(checks)} clips, {bad} with problems{share}, {warned} with warnings about labels"
+
+
+def too_many(checks: Sequence[ClipCheck], allowed: float) -> str:
+    """Why there are too many clips with problems, and what to do; empty if there are not."""
+    bad = bad_clips(checks)
+    if len(bad) <= allowed * len(checks):
+        return ""
+    first = "; ".join(f"{one['clip']}: {one['reason']}" for one in bad[:_MOST_NAMED])
+    more = f"; and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
+    return (
+        f"{len(bad)} of {len(checks)} clips have problems, more than [clips] max_bad_fraction = {allowed} allows. "
+        f"{first}{more}. Repair or remove them, or raise the setting"
+    )
+
+
+def as_csv(checks: Sequence[ClipCheck]) -> str:
+    """The table as CSV, with a line per clip."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*_TEXT_COLUMNS, "warnings"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(one.as_row() for one in checks)
+    return text.getvalue()
+
+
+def as_text(checks: Sequence[ClipCheck]) -> str:
+    """The table for a terminal; columns that are empty for all clips are left out, warnings follow below."""
+    rows = [{name: _one_line(value) for name, value in one.as_row().items()} for one in checks]
+    columns = [name for name in _TEXT_COLUMNS if any(row[name] for row in rows)]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
+    lines = ["  ".join(row[name].ljust(widths[name]) for name in columns).rstrip() for row in [_titles(), *rows]]
+    warnings = [f"warning: {_one_line(text)}" for one in checks for text in one.warnings]
+    return "\n".join([*lines, "", *warnings, summary(checks)]) + "\n"
+
+
+def _titles() -> Dict[str, str]:
+    return {name: name for name in _TEXT_COLUMNS}
+
+
+def _one_line(text: str) -> str:
+    """A name may hold line breaks; the table must not."""
+    return text.encode("unicode_escape").decode() if not text.isprintable() else text

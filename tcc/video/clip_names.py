@@ -1,0 +1,58 @@
+"""Clips by the names that people write: without folder or suffix where that leaves no doubt."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from pathlib import PurePosixPath
+from typing import Dict, Mapping, Sequence, Set, Tuple
+
+from tcc.errors import LabelError
+from tcc.video.clip_rows import NAMED_PROBLEMS, place
+
+
+def resolve_names(lines: Mapping[str, int], names: Sequence[str], path: str) -> Tuple[Dict[str, str], Dict[str, str]]:
+    """The names of existing clips for the names that are written in a file.
+
+    Args:
+      lines: {name as written: line}.
+      names: of the clips that exist.
+      path: the file, for messages.
+    Returns: {written: existing}, and for names of no clip {written: what is wrong and the fix}.
+    Raises: LabelError if a name could be several clips, or a clip is written in two ways.
+    """
+    shortened: Dict[str, Set[str]] = defaultdict(set)
+    for name in names:
+        for short in _short_names(name):
+            shortened[short].add(name)
+    resolved: Dict[str, str] = {}
+    unknown: Dict[str, str] = {}
+    taken: Dict[str, str] = {}
+    for clip, line in lines.items():
+        found = shortened.get(clip, set())
+        found = {clip} if clip in found else found
+        if not found:
+            # A search for similar names takes long among many, and who misspells all clips needs no more hints.
+            unknown[clip] = _unknown(clip, names if len(unknown) < NAMED_PROBLEMS else [], len(names))
+            continue
+        if len(found) > 1:
+            choices = " or ".join(map(repr, sorted(found)))
+            raise LabelError(f"{path}, {place(line, clip)}: could be {choices}; write the whole name")
+        (name,) = found
+        if taken.setdefault(name, clip) != clip:
+            raise LabelError(
+                f"{path}, {place(line, clip)}: is the same clip as {taken[name]!r} of another line; write one name for it"
+            )
+        resolved[clip] = name
+    return resolved, unknown
+
+
+def _short_names(name: str) -> Set[str]:
+    path = PurePosixPath(name)
+    return {name, path.name, path.stem, path.with_suffix("").as_posix()}
+
+
+def _unknown(clip: str, names: Sequence[str], count: int) -> str:
+    close = difflib.get_close_matches(clip, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "correct the name or remove the line"
+    return f"no such clip among {count} videos; {hint}"
