@@ -88,18 +88,20 @@ def sample_frames(
     max_frames: int = 0,
     decoder: str = "opencv",
     threads: int = 1,
+    image_fps: float = 0.0,
 ) -> Iterator[Frame]:
     """Decode a video once, in order, and yield the frame nearest to each k / fps.
 
     Args:
-      path: the video.
+      path: the video, or a folder of images.
       fps: frames per second to yield.
       image_pixels: P, side of the square that frames are resized to.
       resize: stretch, letterbox (black bars) or center_crop, of the picture as it is shown.
       start_seconds, end_seconds: yield only k / fps in [start, end); end 0: to the end.
       max_frames: yield at most so many; 0: all.
-      decoder: opencv or pyav, as `probe_clip` found.
+      decoder: opencv or pyav, as `probe_clip` found, or images.
       threads: decoder threads.
+      image_fps: frames per second of a folder of images.
     Yields: (timestamp in seconds since the first frame, uint8 BGR [P, P, 3] upright); the timestamp is the frame's own,
       not k / fps. A frame that is needed again is yielded again as the same object.
     Raises: as `sample_pictures`.
@@ -114,23 +116,30 @@ def sample_frames(
         max_frames=max_frames,
     )
     picture, image = None, np.empty(0)
-    for sample in sample_pictures(path, config, decoder=decoder, threads=threads):
+    for sample in sample_pictures(path, config, decoder=decoder, threads=threads, image_fps=image_fps):
         if sample.picture is not picture:
             picture, image = sample.picture, sample.picture.bgr()
         yield sample.seconds, image
 
 
 def sample_pictures(
-    path: Union[str, Path], config: FramesConfig, *, decoder: str = "opencv", threads: int = 1
+    path: Union[str, Path],
+    config: FramesConfig,
+    *,
+    decoder: str = "opencv",
+    threads: int = 1,
+    image_fps: float = 0.0,
 ) -> Iterator[Sample]:
     """Decode a video once, in order, and yield a Sample for each wanted k / fps; stop behind the last one.
+
+    The other arguments are those of `sample_frames`.
 
     Raises: VideoError if the file cannot be read, is truncated ("truncated: n of m frames": more than one frame and
       more than 1 % missing; for some files known only at the end), if nothing is left of it, or if the decoder's times
       contradict the container.
     """
     trimmed = bool(config.end_seconds or config.max_frames)
-    reader = open_reader(path, decoder, threads=threads)
+    reader = open_reader(path, decoder, threads=threads, image_fps=image_fps)
     try:
         index = reader.index
         check_complete(path, len(index), len(index) + index.missing_frames)

@@ -71,7 +71,7 @@ def _decode_with(job: DecodeJob, decoder: str) -> None:
     clip, config = job.clip, job.config
     with ClipWriter(job.target, name=clip.name, source_fps=clip.fps, sha256=clip.sha256, decoder=decoder) as writer:
         picture, jpeg, brightness = None, b"", 0.0
-        for sample in sample_pictures(job.source, config, decoder=decoder):
+        for sample in sample_pictures(job.source, config, decoder=decoder, image_fps=clip.fps):
             if sample.picture is not picture:
                 picture = sample.picture
                 jpeg, brightness = picture.jpeg(config.jpeg_quality, config.chroma), picture.brightness()

@@ -1,4 +1,4 @@
-"""Two decoders behind one interface: frames in order, made into small pictures only when asked for."""
+"""Decoders behind one interface: frames in order, made into small pictures only when asked for."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from tcc.video.container import (
     read_index,
     rewind,
 )
+from tcc.video.image_sequences import IMAGES_DECODER, ImageReader, read_image_index
 from tcc.video.pictures import BgrPicture, Picture, View
 from tcc.video.planes import has_planes, read_planes
 from tcc.video.resize import fit, placement, upright
 
-DECODERS = ("opencv", "pyav")
+DECODERS = ("opencv", "pyav", IMAGES_DECODER)
 
 
 class OpenCVReader:
@@ -125,8 +126,20 @@ def quarter_turns(degrees: float) -> int:
     return round(degrees / 90) * 90 % 360
 
 
-def open_reader(path: Union[str, Path], decoder: str, threads: int = 1) -> Any:
-    """An OpenCVReader or PyAVReader for a file; it has read the file's `index`.
+class FolderReader(ImageReader):
+    """A folder of images as a video."""
+
+    def __init__(self, path: Union[str, Path], fps: float) -> None:
+        self.index = read_image_index(path, fps)
+        super().__init__(path, self.index)
+
+    def picture(self, view: View) -> Picture:
+        """The image just stepped to, small."""
+        return _bgr_picture(self.retrieve(), view, self.rotation)
+
+
+def open_reader(path: Union[str, Path], decoder: str, *, threads: int = 1, image_fps: float = 0.0) -> Any:
+    """A reader for a file, or for a folder of images at `image_fps` frames per second; it has read the `index`.
 
     Raises: SettingsError for another decoder, UnusableVideo if it cannot open the file or holds no frame.
     """
@@ -134,6 +147,8 @@ def open_reader(path: Union[str, Path], decoder: str, threads: int = 1) -> Any:
         raise SettingsError(f"decoder: must be one of {', '.join(DECODERS)}; got {decoder!r}")
     # One process per clip keeps all cores busy; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(threads)
+    if decoder == IMAGES_DECODER:
+        return FolderReader(path, image_fps)
     if decoder == "opencv":
         return OpenCVReader(path, read_index(path), threads)
     return PyAVReader(path, threads)

@@ -202,7 +202,7 @@ def test_unreadable_files_and_unknown_decoders_are_refused(tmp_path):
     with pytest.raises(VideoError, match=r"text.mp4: cannot be read as a video \(Invalid data found when processing"):
         list(sample_frames(tmp_path / "text.mp4", fps=10, image_pixels=32))
     path = write_video(tmp_path / "a.mp4", [0.0])
-    with pytest.raises(SettingsError, match="decoder: must be one of opencv, pyav; got 'decord'"):
+    with pytest.raises(SettingsError, match="decoder: must be one of opencv, pyav, images; got 'decord'"):
         open_reader(path, "decord")
     with pytest.raises(VideoError, match=r"text.mp4: cannot be opened by OpenCV"):
         OpenCVReader(tmp_path / "text.mp4", read_index(path))

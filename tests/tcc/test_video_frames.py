@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import simplejpeg
@@ -29,15 +30,17 @@ from tcc.video import (
     hash_file,
     list_videos,
     probe_clip,
+    probe_image_folder,
     read_records,
     write_frames,
     write_records,
     write_shard,
 )
+from tcc.video.clip_labels import FramePhases
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.pictures import BgrPicture
 from tcc.video.readers import OpenCVReader, PyAVReader
-from tests.tcc.video_samples import number_of, times_at, write_video
+from tests.tcc.video_samples import number_of, picture, times_at, write_video
 from tests.tcc.video_workers import decode_badly
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -220,6 +223,19 @@ def test_color_resolution_and_part_are_as_configured(tmp_path, decoder, chroma):
     assert images[:, :14].max() < 10
 
 
+def test_a_folder_of_images_is_a_clip(tmp_path):
+    for number in range(30):
+        path = tmp_path / "in/clip" / f"{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture(number)[..., ::-1])
+    clip = dataclasses.replace(probe_image_folder(tmp_path / "in/clip", 20.0), name="clip", sha256="0" * 64)
+    result = write([clip], tmp_path / "in", tmp_path / "out")
+    (record,) = read_records(tmp_path / "out" / result.clips[0]["file"])
+    assert (record.decoder, record.source_fps, len(record)) == ("images", 20.0, 15)
+    assert record.source_frames.tolist() == list(range(0, 30, 2))
+    assert [number_of(image) for image in decode_jpegs(record.frames)] == record.source_frames.tolist()
+
+
 def test_a_clip_without_the_wanted_part_is_skipped_with_its_reason(tmp_path):
     make(tmp_path / "in", ["a.mp4"])
     make(tmp_path / "in", ["long.mp4"], seconds=2)
@@ -312,6 +328,16 @@ def test_a_shard_is_an_exact_copy_with_labels(tmp_path, monkeypatch):
     assert write_records(tmp_path / "same.tfrecord", [a, b]) == index
     assert (tmp_path / "same.tfrecord").read_bytes() == (tmp_path / "s.tfrecord").read_bytes()
     assert reports == [(0.0, "0 of 2 clips written"), (0.5, "1 of 2 clips written"), (1.0, "2 clips written")]
+
+
+def test_labels_by_frame_are_those_of_the_frames_that_the_samples_show(tmp_path):
+    """Every third frame is sampled: 0, 3, 6, 9 and so on; frames 4, 5 and 7 are in no sample."""
+    files = shard_inputs(tmp_path, ["a.mp4"])
+    by_frame = FramePhases((3, 4, 5, 6, 7, 27), ("x", "x", "x", "y", "y", "x"), (2, 3, 4, 5, 6, 7))
+    labels = Labels("labels.csv", {}, {}, ("x", "y"), {}, frames={"a.mp4": by_frame})
+    write_shard(tmp_path / "s", files, labels=labels)
+    (record,) = read_records(tmp_path / "s")
+    assert record.frame_labels.tolist() == [-1, 0, 1, -1, -1, -1, -1, -1, -1, 0]
 
 
 def test_a_shard_may_be_empty(tmp_path):
