@@ -55,9 +55,8 @@ def read_planes(frame: Any, view: View, rotation: int) -> YuvPicture:
     """A frame of PyAV that `has_planes`, made small and upright."""
     where = placement(frame.width, frame.height, view.pixels, view.resize)
     bits, full = _BITS[frame.format.name], frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-    black = 0 if full else 16 << bits - 8
     luma, *color = _views(frame, bits)
-    small = [fit(luma, where, bar=black)]
+    small = [fit(luma, where)]
     for plane in color:
         small += cv2.split(fit(plane, where, bar=128 << bits - 8, size=view.chroma_size(rotation)))
     if bits > 8:
