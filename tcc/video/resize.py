@@ -89,9 +89,13 @@ def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _halve_columns(image: np.ndarray) -> np.ndarray:
-    # OpenCV is fast where both axes are halved; for one it takes two and a half times as long as this.
+    # OpenCV is fast where both axes are halved; for one it takes 44 us for 640x360, this 16 (38 with NumPy 1.19).
     pairs = np.ascontiguousarray(image).view("<u2")
-    return (((pairs & 255) + (pairs >> 8) + 1) >> 1).astype(np.uint8)
+    sums = pairs >> 8
+    sums += pairs & 255
+    sums += 1
+    sums >>= 1
+    return sums.astype(np.uint8)
 
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
