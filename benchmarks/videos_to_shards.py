@@ -1,15 +1,17 @@
 """How many frames a second go from video files into one TFRecord shard, beside the reference's way of doing it?
 
-    python benchmarks/videos_to_shards.py --size 320x240 --frames 10000 --repeats 3
+    python benchmarks/videos_to_shards.py --frames 10000 --repeats 3
 
-Makes H.264 clips, then runs both ways in turn on the same clips, all frames kept, 224 px, JPEG quality 95:
+For clips of 320x240 and of 1280x720: makes H.264 clips, then runs both ways in turn on the same clips, all frames kept,
+224 px, JPEG quality 95:
 
     reference  one process: OpenCV decodes and resizes, PIL encodes with optimized Huffman tables, every frame and every
                JPEG of the shard is held until TensorFlow writes it
     ours       probe, decode, sample and encode in worker processes, one file of frames per clip, then the shard is copied
+    ceiling    the worker processes do nothing but decode, one thread each
 
 Starting worker processes (for probing, and again for frames) is measured and taken off. CPU microseconds a frame tell
-more than frames/s where other work runs.
+more than frames/s where other work runs: the load is printed.
 """
 
 from __future__ import annotations
@@ -102,6 +104,25 @@ def our_way(source: str, target: str, workers: int) -> dict:
     return dict(zip(("probe", "frames", "shard"), np.diff(times)))
 
 
+def decode_only(path: str) -> int:
+    """Decode a file with one thread; the number of its frames."""
+    import av
+
+    with av.open(path) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(video=0))
+
+
+def ceiling(source: str, workers: int) -> float:
+    """Seconds that the workers need to decode everything."""
+    paths = [str(Path(source, name)) for name in list_videos(source)]
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        pool.map(decode_only, paths[:workers], chunksize=1)
+        started = time.perf_counter()
+        pool.map(decode_only, paths, chunksize=1)
+        return time.perf_counter() - started
+
+
 def start_workers(workers: int) -> None:
     """Start the workers and import what decoding needs, twice, as for probing and for frames."""
     for _ in range(2):
@@ -134,13 +155,6 @@ def _measure(pipe, function, arguments) -> None:
     pipe.send({"wall": wall, "cpu": cpu, "peak_mb": max(usage.ru_maxrss for usage in after) / 1024, "parts": parts})
 
 
-def report(name: str, runs: list, num_frames: int, wall: float, cpu: float) -> None:
-    """Print one line."""
-    peak = max(run["peak_mb"] for run in runs)
-    rate, each = num_frames / wall, cpu / num_frames * 1e6
-    print(f"{name:10} {rate:7.0f} frames/s   {each:6.0f} CPU us/frame   peak {peak:6.0f} MB a process", flush=True)
-
-
 def median(runs: list, key: str) -> float:
     """Over the repeats."""
     return statistics.median(run[key] for run in runs)
@@ -148,39 +162,57 @@ def median(runs: list, key: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="320x240", help="of the clips")
-    parser.add_argument("--frames", type=int, default=10_000, help="in all")
+    parser.add_argument("--sizes", nargs="+", default=["320x240", "1280x720"], help="of the clips")
+    parser.add_argument("--frames", type=int, default=10_000, help="of each size")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    for size in options.sizes:
+        compare(size, options)
+
+
+def compare(size: str, options: argparse.Namespace) -> None:
+    """Measure and print one size."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "videos")
         source.mkdir()
-        num_frames = make_clips(source, tuple(map(int, options.size.split("x"))), options.frames)
-        runs: dict = {"reference": [], "ours": []}
-        starts = []
+        num_frames = make_clips(source, tuple(map(int, size.split("x"))), options.frames)
+        runs: dict = {"reference": [], "ours": [], "start": []}
+        ceilings = []
         for _ in range(options.repeats):
             runs["reference"].append(in_a_process(reference_way, str(source), f"{folder}/reference.tfrecord"))
             runs["ours"].append(in_a_process(our_way, str(source), f"{folder}/ours.tfrecord", options.workers))
-            starts.append(in_a_process(start_workers, options.workers))
+            runs["start"].append(in_a_process(start_workers, options.workers))
+            ceilings.append(ceiling(str(source), options.workers))
         written = sum(len(record) for record in read_records(f"{folder}/ours.tfrecord"))
         assert written == num_frames, (written, num_frames)
-        print(f"{num_frames} frames of {options.size}, {options.repeats} repeats, {options.workers} workers")
-        size = Path(folder, "ours.tfrecord").stat().st_size / num_frames
-        wall = {
-            "reference": median(runs["reference"], "wall"),
-            "ours": median(runs["ours"], "wall") - median(starts, "wall"),
-        }
-        cpu = {
-            "reference": median(runs["reference"], "cpu"),
-            "ours": median(runs["ours"], "cpu") - median(starts, "cpu"),
-        }
-        for name in runs:
-            report(name, runs[name], num_frames, wall[name], cpu[name])
-        parts = {key: statistics.median(run["parts"][key] for run in runs["ours"]) for key in runs["ours"][0]["parts"]}
-        print("ours, s: " + ", ".join(f"{key} {value:.2f}" for key, value in parts.items()), end="")
-        print(f"; of it start {median(starts, 'wall'):.2f}; {size / 1e3:.1f} kB a frame")
-        print(f"ratio {wall['reference'] / wall['ours']:.2f}, of CPU {cpu['reference'] / cpu['ours']:.2f}")
+        report(size, options, runs, num_frames, statistics.median(ceilings))
+        print(f"{Path(folder, 'ours.tfrecord').stat().st_size / num_frames / 1e3:.1f} kB a frame", flush=True)
+
+
+def report(size: str, options: argparse.Namespace, runs: dict, num_frames: int, ceiling_seconds: float) -> None:
+    """Print the medians of one size."""
+    load = os.getloadavg()[0]
+    print(f"{num_frames} frames of {size}, {options.repeats} repeats, {options.workers} workers, load {load:.1f}")
+    wall, cpu = ({name: median(runs[name], key) for name in runs} for key in ("wall", "cpu"))
+    for name in ("reference", "ours"):
+        start = "start" if name == "ours" else None
+        seconds, spent = wall[name] - wall.get(start, 0), cpu[name] - cpu.get(start, 0)
+        peak = max(run["peak_mb"] for run in runs[name])
+        each = spent / num_frames * 1e6
+        print(
+            f"{name:10} {num_frames / seconds:7.0f} frames/s {each:6.0f} CPU us/frame   peak {peak:5.0f} MB a process"
+        )
+    print(f"{'ceiling':10} {num_frames / ceiling_seconds:7.0f} frames/s")
+    parts = {key: statistics.median(run["parts"][key] for run in runs["ours"]) for key in runs["ours"][0]["parts"]}
+    print("ours, s: " + ", ".join(f"{key} {value:.2f}" for key, value in parts.items()), end="")
+    print(f"; of it start {wall['start']:.2f}")
+    ratios = [run["wall"] / (ours["wall"] - wall["start"]) for run, ours in zip(runs["reference"], runs["ours"])]
+    each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(
+        f"ratio {statistics.median(ratios):.2f} ({each}), with starting {wall['reference'] / wall['ours']:.2f}",
+        end="; ",
+    )
 
 
 if __name__ == "__main__":

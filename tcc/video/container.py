@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
@@ -20,6 +22,8 @@ MISSING_FRAMES_ALLOWED = 1
 MISSING_FRACTION_ALLOWED = 0.01
 # Containers whose header tells a duration that comes from their index or their writer; others guess it from a bit rate.
 _TELLS_DURATION = ("mov", "mp4", "matroska", "webm", "avi")
+# What writers of mkv and webm say of a single stream; the container's duration is that of the longest one.
+_DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _HEARTBEAT_PACKETS = 1000
 # FFmpeg's own errors are not all OSErrors: the end of a file in its middle is an EOFError.
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError)
@@ -99,35 +103,113 @@ def error_text(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
+def decode_packet(packet: Any) -> list:
+    """The frames that a packet completes; none if it is damaged."""
+    try:
+        return packet.decode()
+    except FFMPEG_ERRORS:
+        return []
+
+
+def frame_seconds(frame: Any) -> float:
+    """A frame's time in the container, nan where it has none."""
+    if frame.pts is None:
+        return float("nan")
+    base = frame.time_base
+    return frame.pts * base.numerator / base.denominator
+
+
 def read_index(path: Union[str, Path]) -> VideoIndex:
     """Read the packets of a file and order their times.
 
     Raises: UnusableVideo if it cannot be opened or holds no frame.
     """
     with open_container(path) as (container, stream):
-        packets, ends = _demux(container, stream)
-        times = _displayed(packets)
-        if not times:
-            raise UnusableVideo(path, "holds no frame")
-        counts_only = any(pts is None for pts, *_ in packets) or container.format.name == "avi"
-        return _index(container, stream, times, ends, counts_only)
+        return index_packets(path, container, stream).index
 
 
-def _demux(container: Any, stream: Any) -> Tuple[List[Tuple], Dict[int, float]]:
+@dataclass(frozen=True)
+class Packets:
+    """What one pass over the packets of a container found.
+
+    Attributes:
+      index: their times.
+      frames: the first frames, of PyAV.
+      first: what tells the video stream's first packet from the others.
+    """
+
+    index: VideoIndex
+    frames: List[Any]
+    first: Tuple
+
+
+def index_packets(path: Union[str, Path], container: Any, stream: Any, num_frames: int = 0) -> Packets:
+    """Read an opened container to its end, order the times of its packets, and decode `num_frames` frames on the way.
+
+    Raises: UnusableVideo if it holds no frame.
+    """
+    if stream.codec_context is not None:
+        stream.codec_context.thread_count = 1
+    packets, ends, frames = _demux(container, stream, num_frames)
+    times = _displayed(packets)
+    if not times:
+        raise UnusableVideo(path, "holds no frame")
+    if stream.codec_context is None:
+        raise UnusableVideo(path, "is of a codec that FFmpeg does not know; convert it to H.264")
+    counts_only = any(pts is None for pts, *_ in packets) or container.format.name == "avi"
+    return Packets(_index(container, stream, times, ends, counts_only), frames, packets[0])
+
+
+def rewind(container: Any, stream: Any, first: Tuple) -> Iterator[Any]:
+    """The video packets of a container that was read to its end, once more from the first one.
+
+    Opening the file again would decode its first frames again, only to find out about the stream. mp4 and mov have an
+    index of their packets, so that going back is exact; that it was is checked by the first packet.
+
+    Raises: CannotRewind for other containers, or if another packet comes first.
+    """
+    if "mp4" not in container.format.name.split(",") or first[1] is None:
+        raise CannotRewind
+    try:
+        container.seek(first[1], stream=stream)
+        packets = container.demux(stream)
+        packet = next(packets)
+    except (StopIteration, *FFMPEG_ERRORS) as error:
+        raise CannotRewind from error
+    if _describe(packet) != first:
+        raise CannotRewind
+    return itertools.chain([packet], packets)
+
+
+class CannotRewind(Exception):
+    """A container must be opened again to be read again."""
+
+
+def _describe(packet: Any) -> Tuple:
+    return packet.pts, packet.dts, packet.is_keyframe, packet.is_discard
+
+
+def _demux(container: Any, stream: Any, num_frames: int) -> Tuple[List[Tuple], Dict[int, float], List[Any]]:
     packets: List[Tuple[Optional[int], Optional[int], bool, bool]] = []
-    ends: Dict[int, float] = {}
+    ticks: Dict[int, int] = {}
+    frames: List[Any] = []
     # What cannot be read any more ends the file; the missing frames tell.
     with contextlib.suppress(*FFMPEG_ERRORS):
         # All streams: the sound may last longer than the picture, and a duration counts the longest.
         for count, packet in enumerate(container.demux()):
             if count % _HEARTBEAT_PACKETS == 0:
                 heartbeat()
-            if packet.size and packet.pts is not None:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
-            if packet.size and packet.stream_index == stream.index:
-                packets.append((packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
-    return packets, ends
+            number, pts, size = packet.stream_index, packet.pts, packet.size
+            if size and pts is not None:
+                end = pts + (packet.duration or 0)
+                ticks[number] = max(end, ticks.get(number, end))
+            if size and number == stream.index:
+                packets.append(_describe(packet))
+            # The empty packet at the end brings out what the decoder holds back.
+            if len(frames) < num_frames and number == stream.index and stream.codec_context is not None:
+                frames += decode_packet(packet)
+    ends = {number: float(end * container.streams[number].time_base) for number, end in ticks.items()}
+    return packets, ends, frames[:num_frames]
 
 
 def _displayed(packets: List[Tuple]) -> List[int]:
@@ -177,9 +259,16 @@ def _missing_frames(container: Any, stream: Any, found: int, ends: Dict[int, flo
 
 
 def _missing_seconds(container: Any, stream: Any, ends: Dict[int, float]) -> float:
+    end = ends.get(stream.index, 0.0)
     if stream.duration is not None:
         start = (stream.start_time or 0) * stream.time_base
-        return float(start + stream.duration * stream.time_base) - ends.get(stream.index, 0.0)
+        # FFmpeg shortens the duration of an avi that is cut off; its header still counts the frames, one a tick.
+        ticks = max(stream.duration, stream.frames) if container.format.name == "avi" else stream.duration
+        return float(start + ticks * stream.time_base) - end
+    tagged = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
+    if tagged:
+        hours, minutes, seconds = map(float, tagged.groups())
+        return 3600 * hours + 60 * minutes + seconds - end
     if container.duration is not None:
         start = (container.start_time or 0) / av.time_base
         return start + container.duration / av.time_base - max(ends.values())

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
-import simplejpeg
-
 from tcc.config import FramesConfig
 from tcc.errors import ShardError
 from tcc.progress import Progress, silent
 from tcc.video.container import UnusableVideo
-from tcc.video.decode import TimestampsDisagree, sample_frames
+from tcc.video.decode import TimestampsDisagree, sample_pictures
 from tcc.video.files import atomic_file, remove_parts
 from tcc.video.inventory import safe_file_name
 from tcc.video.isolation import Outcome, run_isolated
@@ -47,8 +45,9 @@ class FramesResult:
     Attributes:
       counts: {"in", "out", "skipped"}, numbers of clips.
       skipped: [{"clip", "reason"}] in the order of the clips.
-      clips: [{"clip", "file", "num_frames", "last_seconds", "bytes", "decoder", "sha256"}] in the order of the clips;
-        `file` is relative to the directory, `last_seconds` the last frame's timestamp, `sha256` that of the video.
+      clips: [{"clip", "file", "num_frames", "last_seconds", "bytes", "decoder", "sha256", "black"}] in the order of the clips;
+        `file` is relative to the directory, `last_seconds` the last frame's timestamp, `sha256` that of the video,
+        `black` whether no frame shows anything (its brightest frame has a mean level below 8 of 255).
     """
 
     counts: Dict[str, int]
@@ -65,28 +64,23 @@ def decode_clip(job: DecodeJob) -> None:
         _decode_with(job, job.clip.decoder or "opencv")
     except TimestampsDisagree:
         # The first frames, which the probe compared, did not show it.
-        _decode_with(job, "pyav")
+        _decode_with(job, "opencv" if job.clip.decoder == "pyav" else "pyav")
 
 
 def _decode_with(job: DecodeJob, decoder: str) -> None:
-    frames = sample_frames(job.source, fps=job.config.fps, image_pixels=job.config.image_pixels, decoder=decoder)
-    clip = job.clip
+    clip, config = job.clip, job.config
     with ClipWriter(job.target, name=clip.name, source_fps=clip.fps, sha256=clip.sha256, decoder=decoder) as writer:
-        image, jpeg = None, b""
-        for seconds, frame in frames:
-            if frame is not image:
-                image, jpeg = frame, encode_jpeg(frame, job.config.jpeg_quality)
-            writer.add(seconds, jpeg)
+        picture, jpeg, brightness = None, b"", 0.0
+        for sample in sample_pictures(job.source, config, decoder=decoder, image_fps=clip.fps):
+            if sample.picture is not picture:
+                picture = sample.picture
+                jpeg, brightness = picture.jpeg(config.jpeg_quality, config.chroma), picture.brightness()
+            writer.add(sample.seconds, jpeg, source_frame=sample.source_frame, brightness=brightness)
         count = len(writer.timestamps)
         if count < job.min_frames:
             raise UnusableVideo(
                 job.source, f"too short: {count} frames at {job.config.fps:g} fps, needs {job.min_frames}"
             )
-
-
-def encode_jpeg(image: Any, quality: int) -> bytes:
-    """A BGR image as JPEG; chroma at half resolution, as the reference's encoder does at any quality."""
-    return simplejpeg.encode_jpeg(image, quality=quality, colorspace="BGR", colorsubsampling="420", fastdct=False)
 
 
 def write_frames(
@@ -201,6 +195,7 @@ def _entry(job: DecodeJob) -> Optional[Dict[str, Any]]:
         "bytes": path.stat().st_size,
         "decoder": record.decoder,
         "sha256": record.sha256,
+        "black": record.black,
     }
 
 

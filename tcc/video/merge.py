@@ -136,7 +136,7 @@ def _labelled(frames: FramesFile, name: str, labels: Optional[Labels], label: in
     if labels is None:
         return dataclasses.replace(record, label=label)
     try:
-        frame_labels = labels.label_frames(name, record.timestamps)
+        frame_labels = labels.label_frames(name, record.timestamps, record.source_frames)
     except LabelError as error:
         raise LabelError(f"clip {name!r}: {error}") from error
     return dataclasses.replace(record, frame_labels=frame_labels, label=label)

@@ -1,24 +1,41 @@
-"""Two decoders behind one interface: frames in order, converted only when asked for, never rotated by the decoder."""
+"""Decoders behind one interface: frames in order, made into small pictures only when asked for."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any, Iterator, Tuple, Union
 
 import cv2
 import numpy as np
 
 from tcc.errors import SettingsError
-from tcc.video.container import FFMPEG_ERRORS, UnusableVideo, VideoIndex, open_container
+from tcc.video.container import (
+    FFMPEG_ERRORS,
+    CannotRewind,
+    UnusableVideo,
+    VideoIndex,
+    decode_packet,
+    frame_seconds,
+    index_packets,
+    open_container,
+    read_index,
+    rewind,
+)
+from tcc.video.image_sequences import IMAGES_DECODER, ImageReader, read_image_index
+from tcc.video.pictures import BgrPicture, Picture, View
+from tcc.video.planes import has_planes, read_planes
+from tcc.video.resize import fit, placement, upright
 
-DECODERS = ("opencv", "pyav")
+DECODERS = ("opencv", "pyav", IMAGES_DECODER)
 
 
 class OpenCVReader:
     """OpenCV with its own FFmpeg. `grab` decodes a frame, `retrieve` converts it."""
 
     def __init__(self, path: Union[str, Path], index: VideoIndex, threads: int = 1) -> None:
+        self.index = index
         self._offset = index.stream_offset_seconds
         self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
         if not self._capture.isOpened():
@@ -26,15 +43,18 @@ class OpenCVReader:
         # Rotation is applied by us, once, after resizing; OpenCV's versions differ in whether and when they do it.
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         self.rotation = quarter_turns(self._capture.get(cv2.CAP_PROP_ORIENTATION_META))
+        self.size: Tuple[int, int] = (0, 0)
 
     def times(self) -> Iterator[float]:
         """Step from frame to frame; yields its time in seconds since the first frame."""
         while self._capture.grab():
             yield self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 - self._offset
 
-    def retrieve(self) -> np.ndarray:
-        """The frame just stepped to, uint8 BGR [H, W, 3], as it is stored."""
-        return self._capture.retrieve()[1]
+    def picture(self, view: View) -> Picture:
+        """The frame just stepped to, small and upright; `size` is from now on (width, height) as it is stored."""
+        image = self._capture.retrieve()[1]
+        self.size = (image.shape[1], image.shape[0])
+        return _bgr_picture(image, view, self.rotation)
 
     def close(self) -> None:
         """Free the decoder."""
@@ -44,46 +64,61 @@ class OpenCVReader:
 class PyAVReader:
     """FFmpeg through PyAV. Damaged packets are passed over; the count of frames tells."""
 
-    def __init__(self, path: Union[str, Path], index: VideoIndex, threads: int = 1) -> None:
-        self._origin = index.origin_seconds
-        self._opened = open_container(path)
-        self._container, self._stream = self._opened.__enter__()
-        self._stream.codec_context.thread_count = threads
+    def __init__(self, path: Union[str, Path], threads: int = 1) -> None:
         self._frame: Any = None
-        self.rotation = 0
+        with contextlib.ExitStack() as opened:
+            container, stream = opened.enter_context(open_container(path))
+            found = index_packets(path, container, stream)
+            self.index: VideoIndex = found.index
+            try:
+                self._packets = rewind(container, stream, found.first)
+            except CannotRewind:
+                opened.close()
+                container, stream = opened.enter_context(open_container(path))
+                self._packets = container.demux(stream)
+            stream.codec_context.thread_count = threads
+            self._opened = opened.pop_all()
 
     def times(self) -> Iterator[float]:
         """Step from frame to frame; yields its time in seconds since the first frame, nan where it has none."""
         for frame in self._frames():
             self._frame = frame
-            self.rotation = quarter_turns(-self._frame.rotation)
-            pts = self._frame.pts
-            yield np.nan if pts is None else float(pts * self._frame.time_base) - self._origin
+            yield frame_seconds(frame) - self.index.origin_seconds
 
     def _frames(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
         while True:
             try:
-                packet = next(packets)
+                packet = next(self._packets)
             except (StopIteration, *FFMPEG_ERRORS):
                 return
-            yield from _decode(packet)
+            yield from decode_packet(packet)
 
-    def retrieve(self) -> np.ndarray:
-        """The frame just stepped to, uint8 BGR [H, W, 3], as it is stored."""
-        return self._frame.to_ndarray(format="bgr24")
+    def picture(self, view: View) -> Picture:
+        """The frame just stepped to, small and upright."""
+        return picture_of(self._frame, view)
 
     def close(self) -> None:
         """Free the decoder."""
         self._frame = None
-        self._opened.__exit__(None, None, None)
+        self._opened.close()
 
 
-def _decode(packet: Any) -> list:
-    try:
-        return packet.decode()
-    except FFMPEG_ERRORS:
-        return []
+def picture_of(frame: Any, view: View) -> Picture:
+    """A frame of PyAV, small and upright: by its planes where it has such, else converted whole."""
+    rotation = rotation_of(frame)
+    if has_planes(frame):
+        return read_planes(frame, view, rotation)
+    return _bgr_picture(frame.to_ndarray(format="bgr24"), view, rotation)
+
+
+def _bgr_picture(image: np.ndarray, view: View, rotation: int) -> BgrPicture:
+    where = placement(image.shape[1], image.shape[0], view.pixels, view.resize)
+    return BgrPicture(upright(fit(image, where), rotation))
+
+
+def rotation_of(frame: Any) -> int:
+    """How a frame of PyAV must be turned to be upright, clockwise degrees: 0, 90, 180 or 270."""
+    return quarter_turns(-frame.rotation)
 
 
 def quarter_turns(degrees: float) -> int:
@@ -91,13 +126,29 @@ def quarter_turns(degrees: float) -> int:
     return round(degrees / 90) * 90 % 360
 
 
-def open_reader(path: Union[str, Path], decoder: str, index: VideoIndex, threads: int = 1) -> Any:
-    """An OpenCVReader or PyAVReader for a file.
+class FolderReader(ImageReader):
+    """A folder of images as a video."""
 
-    Raises: SettingsError for another decoder, UnusableVideo if it cannot open the file.
+    def __init__(self, path: Union[str, Path], fps: float) -> None:
+        self.index = read_image_index(path, fps)
+        super().__init__(path, self.index)
+
+    def picture(self, view: View) -> Picture:
+        """The image just stepped to, small."""
+        return _bgr_picture(self.retrieve(), view, self.rotation)
+
+
+def open_reader(path: Union[str, Path], decoder: str, *, threads: int = 1, image_fps: float = 0.0) -> Any:
+    """A reader for a file, or for a folder of images at `image_fps` frames per second; it has read the `index`.
+
+    Raises: SettingsError for another decoder, UnusableVideo if it cannot open the file or holds no frame.
     """
     if decoder not in DECODERS:
         raise SettingsError(f"decoder: must be one of {', '.join(DECODERS)}; got {decoder!r}")
     # One process per clip keeps all cores busy; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(threads)
-    return (OpenCVReader if decoder == "opencv" else PyAVReader)(path, index, threads)
+    if decoder == IMAGES_DECODER:
+        return FolderReader(path, image_fps)
+    if decoder == "opencv":
+        return OpenCVReader(path, read_index(path), threads)
+    return PyAVReader(path, threads)

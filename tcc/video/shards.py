@@ -1,7 +1,8 @@
 """Clips in TFRecord files, in the schema of the reference: one tf.train.SequenceExample per clip. No TensorFlow.
 
 context        name (bytes), len (int64), label (int64)                                     as the reference
-               timestamps_ns (int64, T), clip_sha256 (bytes), source_fps (float), decoder (bytes)       ours
+               timestamps_ns (int64, T), clip_sha256 (bytes), source_fps (float), decoder (bytes),      ours
+               source_frames (int64, T), brightest (float)
 feature lists  frame_labels (int64), video (bytes: JPEG)                                    as the reference
 """
 
@@ -26,6 +27,8 @@ from tcc.video.tfrecord import HEAD_BYTES, TAIL_BYTES, damaged, read_blocks, rea
 
 # Protocol buffers end at 2 GiB; a record beyond could be written here and read by nobody.
 MAX_RECORD_BYTES = (1 << 31) - (1 << 20)
+# Of 255; the noise of a sensor with its lid on stays below.
+BLACK_LEVEL = 8.0
 _SPOOL_BYTES = 32 << 20
 
 
@@ -43,6 +46,10 @@ class ClipRecord:
       source_fps: of the video, in single precision; 0 if the record does not tell, timestamps are then made up.
       sha256: of the video file; empty if the record does not tell.
       decoder: that read the video; empty if the record does not tell.
+      source_frames: int64 [T], number of the source's frame, in display order, that each frame shows; None if the
+        record does not tell.
+      brightest: highest mean level (luma, 0 to 255) of any frame, in single precision; None if the record does not
+        tell. A clip below BLACK_LEVEL is black.
     """
 
     name: str
@@ -53,14 +60,25 @@ class ClipRecord:
     source_fps: float = 0.0
     sha256: str = ""
     decoder: str = ""
+    source_frames: Optional[np.ndarray] = None
+    brightest: Optional[float] = None
 
     def __post_init__(self) -> None:
         lengths = (len(self.frames), len(self.timestamps), len(self.frame_labels))
         if len(set(lengths)) != 1:
             raise ShapeError(f"clip {self.name}: frames, timestamps and frame_labels differ in length: {lengths}")
+        if self.source_frames is not None and len(self.source_frames) != len(self.frames):
+            raise ShapeError(
+                f"clip {self.name}: source_frames has {len(self.source_frames)} entries for {len(self.frames)} frames"
+            )
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def black(self) -> bool:
+        """Whether no frame shows anything; False if the record does not tell."""
+        return self.brightest is not None and self.brightest < BLACK_LEVEL
 
 
 def write_records(path: Union[str, Path], records: Iterable[ClipRecord]) -> List[Dict[str, Any]]:
@@ -121,6 +139,10 @@ def _context(record: ClipRecord) -> bytes:
         "clip_sha256": proto.bytes_feature([record.sha256.encode()]),
         "decoder": proto.bytes_feature([record.decoder.encode()]),
     }
+    if record.source_frames is not None:
+        features["source_frames"] = proto.int64_feature(np.asarray(record.source_frames).tolist())
+    if record.brightest is not None:
+        features["brightest"] = proto.float_feature([record.brightest])
     return proto.context(features)
 
 
@@ -165,17 +187,24 @@ def clip_of_context(
         raise ValueError(f"len is {count}, but there are {num_frames} frames")
     nanoseconds = features.get("timestamps_ns")
     times = np.arange(count) / fps_if_unknown if nanoseconds is None else np.array(nanoseconds, np.int64) / 1e9
+    numbers, brightest = features.get("source_frames"), features.get("brightest")
     return ClipRecord(
         name=_first(features, "name").decode("utf-8", "surrogateescape"),
         frames=[b""] * count,
         timestamps=times,
         frame_labels=np.full(count, UNLABELLED, np.int64),
         label=_first(features, "label", UNLABELLED),
-        # The shortest text that means the same single-precision number: 29.97 comes back as 29.97.
-        source_fps=float(str(np.float32(_first(features, "source_fps", 0.0)))),
+        source_fps=_shortest(_first(features, "source_fps", 0.0)),
         sha256=_first(features, "clip_sha256", b"").decode(),
         decoder=_first(features, "decoder", b"").decode(),
+        source_frames=np.array(numbers, np.int64) if numbers else None,
+        brightest=_shortest(brightest[0]) if brightest else None,
     )
+
+
+def _shortest(number: float) -> float:
+    """The shortest text that means the same single-precision number: 29.97 comes back as 29.97."""
+    return float(str(np.float32(number)))
 
 
 def _first(features: Dict[str, Any], key: str, default: Any = None) -> Any:
@@ -226,13 +255,26 @@ class ClipWriter:
     def __init__(self, path: Union[str, Path], *, name: str, source_fps: float, sha256: str, decoder: str) -> None:
         self.path = Path(path)
         self.timestamps: List[float] = []
+        self._source_frames: List[int] = []
+        self._brightest: Optional[float] = None
         self._about = {"name": name, "source_fps": source_fps, "sha256": sha256, "decoder": decoder}
         # Closed by __exit__.
         self._body: Any = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=str(self.path.parent))  # noqa: SIM115
 
-    def add(self, seconds: float, jpeg: bytes) -> None:
-        """Append a frame."""
+    def add(
+        self, seconds: float, jpeg: bytes, *, source_frame: Optional[int] = None, brightness: Optional[float] = None
+    ) -> None:
+        """Append a frame; what is known of it must be known of all frames of the clip.
+
+        Args:
+          source_frame: its number in the source, in display order.
+          brightness: its mean level, 0 to 255.
+        """
         self.timestamps.append(seconds)
+        if source_frame is not None:
+            self._source_frames.append(source_frame)
+        if brightness is not None:
+            self._brightest = max(brightness, self._brightest or 0.0)
         self._body.write(frame_entry(jpeg))
 
     def __enter__(self) -> ClipWriter:
@@ -249,7 +291,12 @@ class ClipWriter:
         count, length = len(self.timestamps), self._body.tell()
         about: Dict[str, Any] = self._about
         record = ClipRecord(
-            frames=[b""] * count, timestamps=np.array(self.timestamps), frame_labels=np.full(count, UNLABELLED), **about
+            frames=[b""] * count,
+            timestamps=np.array(self.timestamps),
+            frame_labels=np.full(count, UNLABELLED),
+            source_frames=np.array(self._source_frames, np.int64) if self._source_frames else None,
+            brightest=None if self._brightest is None else round(self._brightest, 2),
+            **about,
         )
         head = record_head(record, length, labelled=False)
         self._body.seek(0)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
 
+from tcc.config import FramesConfig
 from tcc.errors import SettingsError, VideoError
+from tcc.video import readers as readers_module
 from tcc.video import sample_frames, sampling_plan
-from tcc.video.container import read_index
-from tcc.video.decode import TimestampsDisagree, place_of, square, upright
+from tcc.video.container import CannotRewind, index_packets, open_container, read_index, rewind
+from tcc.video.decode import TimestampsDisagree, place_of, sample_pictures
+from tcc.video.pictures import BgrPicture
 from tcc.video.readers import OpenCVReader, open_reader
-from tests.tcc.video_samples import number_of, picture, set_rotation, times_at, truncate, write_video
+from tests.tcc.video_samples import number_of, picture, repeat_video, set_rotation, times_at, truncate, write_video
 
+ROOT = Path(__file__).resolve().parents[2]
 DECODERS = ("opencv", "pyav")
 
 
@@ -170,7 +177,7 @@ def test_one_missing_frame_is_allowed(tmp_path, monkeypatch):
     times = OpenCVReader.times
     for lost, fine in ((1, True), (2, False)):
         monkeypatch.setattr(OpenCVReader, "times", lambda self, lost=lost: list(times(self))[:-lost])
-        monkeypatch.setattr(OpenCVReader, "retrieve", lambda self: picture(0))
+        monkeypatch.setattr(OpenCVReader, "picture", lambda self, view: BgrPicture(picture(0, width=64)))
         if fine:
             assert len(sampled(path, 10)[0]) == 11
         else:
@@ -195,30 +202,176 @@ def test_unreadable_files_and_unknown_decoders_are_refused(tmp_path):
     with pytest.raises(VideoError, match=r"text.mp4: cannot be read as a video \(Invalid data found when processing"):
         list(sample_frames(tmp_path / "text.mp4", fps=10, image_pixels=32))
     path = write_video(tmp_path / "a.mp4", [0.0])
-    with pytest.raises(SettingsError, match="decoder: must be one of opencv, pyav; got 'decord'"):
-        open_reader(path, "decord", read_index(path))
+    with pytest.raises(SettingsError, match="decoder: must be one of opencv, pyav, images; got 'decord'"):
+        open_reader(path, "decord")
     with pytest.raises(VideoError, match=r"text.mp4: cannot be opened by OpenCV"):
-        open_reader(tmp_path / "text.mp4", "opencv", read_index(path))
+        OpenCVReader(tmp_path / "text.mp4", read_index(path))
 
 
-def test_shrinking_keeps_the_mean_of_what_it_covers():
-    """A mean of n pixels of noise deviates 1 / sqrt(n) as much; bilinear alone takes 4 pixels, whatever it skips."""
-    noise = np.random.default_rng([0, 7]).integers(0, 256, (512, 1031, 3)).astype(np.uint8)
-    small = square(noise, 64)
-    assert small.shape == (64, 64, 3)
-    assert small.std() < 1.2 * noise.std() / np.sqrt(512 * 1031 / 64**2)
-    assert square(noise, 600).shape == (600, 600, 3)
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize(
+    ("start", "end", "most"),
+    [(0.25, 0.0, 0), (0.3, 0.9, 0), (0.0, 0.35, 0), (0.0, 0.0, 3), (0.5, 0.0, 2), (0.29, 0.31, 0), (0.0, 99.0, 50)],
+)
+def test_a_trimmed_clip_is_the_same_clock_with_samples_left_out(tmp_path, decoder, start, end, most):
+    path = write_video(tmp_path / "a.mp4", times_at(24, 30))
+    whole = list(zip(*sampled(path, 10, decoder)))
+    kept = [one for k, one in enumerate(whole) if start <= k / 10 and (not end or k / 10 < end)]
+    kept = kept[:most] if most else kept
+    options = {"start_seconds": start, "end_seconds": end, "max_frames": most}
+    trimmed = [
+        (seconds, number_of(frame))
+        for seconds, frame in sample_frames(path, fps=10, image_pixels=64, decoder=decoder, **options)
+    ]
+    assert trimmed == kept and kept
 
 
-def test_shrinking_is_near_the_exact_area():
-    rng = np.random.default_rng([0, 5])
-    image = cv2.GaussianBlur(rng.integers(0, 256, (721, 1281, 3)).astype(np.uint8), (0, 0), 6)
-    exact = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA).astype(float)
-    assert np.abs(square(image, 224) - exact).mean() < 1.0
+def test_the_clock_counts_exactly_where_floating_point_does_not():
+    """0.3 * 10 is 3, but 0.7 * 30 and 0.1 * 3 * 10 are not quite what they should be."""
+    times = np.arange(300) / 30
+    for k in range(1, 100):
+        assert len(sampling_plan(times, 30, end_seconds=k / 30)) == k
+        assert sampling_plan(times, 30, start_seconds=k / 30)[0] == k
 
 
-def test_upright_turns_clockwise():
-    image = np.zeros((4, 4, 3), np.uint8)
-    image[0, 0] = 255
-    corners = {degrees: tuple(np.argwhere(upright(image, degrees)[..., 0])[0]) for degrees in (0, 90, 180, 270)}
-    assert corners == {0: (0, 0), 90: (0, 3), 180: (3, 3), 270: (3, 0)}
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_decoding_stops_behind_the_last_wanted_sample(tmp_path, monkeypatch, decoder):
+    path = write_video(tmp_path / "a.mp4", times_at(30, 90))
+    reader = {"opencv": OpenCVReader, "pyav": readers_module.PyAVReader}[decoder]
+    shown, times = [], reader.times
+    monkeypatch.setattr(reader, "times", lambda self: (shown.append(1) or seconds for seconds in times(self)))
+    for options, count in (({"max_frames": 3}, 7), ({"end_seconds": 0.5}, 13), ({"start_seconds": 0.5}, 90)):
+        shown.clear()
+        list(sample_frames(path, fps=10, image_pixels=32, decoder=decoder, **options))
+        assert len(shown) == count
+
+
+def test_frames_outside_the_wanted_part_are_never_converted(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", times_at(30, 60))
+    made, make = [], OpenCVReader.picture
+    monkeypatch.setattr(OpenCVReader, "picture", lambda *a: made.append(1) or make(*a))
+    list(sample_frames(path, fps=10, image_pixels=32, start_seconds=1.0, end_seconds=1.4))
+    assert len(made) == 4
+
+
+def test_a_part_that_a_clip_does_not_have_is_refused(tmp_path):
+    path = write_video(tmp_path / "a.mp4", times_at(30, 60))
+    for options, bounds in (
+        ({"start_seconds": 30}, "start_seconds = 30"),
+        ({"start_seconds": 0.11, "end_seconds": 0.19}, "start_seconds = 0.11 to end_seconds = 0.19"),
+    ):
+        message = rf"a\.mp4: {bounds} leaves nothing of 2.0 s at 10 fps; choose a part that every clip has"
+        with pytest.raises(VideoError, match=message):
+            list(sample_frames(path, fps=10, image_pixels=32, **options))
+
+
+def test_a_truncated_file_is_refused_though_the_wanted_part_is_there(tmp_path):
+    path = write_video(
+        tmp_path / "t.mp4", times_at(30, 90), options={"g": "10"}, container_options={"movflags": "faststart"}
+    )
+    with pytest.raises(VideoError, match=r"t\.mp4: truncated: \d+ of 90 frames"):
+        list(sample_frames(truncate(path, 0.6), fps=10, image_pixels=32, max_frames=2))
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize(("fps", "source"), [(10.0, 30), (10.0, 4), (7.0, 30)])
+def test_each_sample_tells_which_frame_of_the_source_it_shows(tmp_path, decoder, fps, source):
+    path = write_video(tmp_path / "a.mp4", times_at(source, 40))
+    config = FramesConfig(fps=fps, image_pixels=64, start_seconds=0.4)
+    samples = list(sample_pictures(path, config, decoder=decoder))
+    assert [sample.source_frame for sample in samples] == [number_of(sample.picture.bgr()) for sample in samples]
+    assert [sample.seconds for sample in samples] == pytest.approx([s.source_frame / source for s in samples], abs=1e-3)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_letterbox_and_a_crop_are_of_the_upright_picture(tmp_path, degrees, decoder):
+    path = write_video(tmp_path / "r.mp4", times_at(10, 6))
+    path = set_rotation(path, degrees) if degrees else path
+    for resize in ("letterbox", "center_crop"):
+        frames = [f for _, f in sample_frames(path, fps=10, image_pixels=96, resize=resize, decoder=decoder)]
+        stored = [np.rot90(frame, k=degrees // 90) for frame in frames]
+        if resize == "letterbox":
+            assert all(frame[:15].max() <= 2 and frame[-15:].max() <= 2 for frame in stored)
+            stored = [frame[16:-16] for frame in stored]
+        assert [number_of(frame) for frame in stored] == list(range(6))
+        blue, _, red = stored[0][10, 60].astype(int)
+        assert red > blue + 100
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {}),
+        ("a.mov", {"options": {"bf": "3", "g": "12"}}),
+        ("a.m4v", {"codec": "mpeg4", "constant_rate": True}),
+        ("late.mp4", {"times": [0.5 + index / 30 for index in range(40)]}),
+        ("uneven.mp4", {"times": [0, 0.03, 0.5, 0.51, 0.9, 1.7, 1.73, 1.76]}),
+        ("fragmented.mp4", {"container_options": {"movflags": "frag_keyframe+empty_moov"}}),
+    ],
+)
+def test_going_back_to_the_first_packet_is_opening_the_file_again(tmp_path, monkeypatch, name, options):
+    options = dict(options)
+    path = write_video(tmp_path / name, options.pop("times", times_at(30, 40)), **options)
+
+    def samples():
+        found = sample_pictures(path, FramesConfig(fps=30, image_pixels=64), decoder="pyav")
+        return [(one.seconds, one.source_frame, one.picture.bgr().tobytes()) for one in found]
+
+    rewound = samples()
+
+    def refuse(*arguments):
+        raise CannotRewind
+
+    monkeypatch.setattr(readers_module, "rewind", refuse)
+    assert samples() == rewound and len(rewound) > 7
+
+
+def test_going_back_is_checked(tmp_path):
+    path = write_video(tmp_path / "a.mp4", times_at(30, 40))
+    with open_container(path) as (container, stream):
+        first = index_packets(path, container, stream).first
+        assert sum(packet.size > 0 for packet in rewind(container, stream, first)) == 40
+        with pytest.raises(CannotRewind):
+            rewind(container, stream, (first[0] + 1, *first[1:]))
+    for name in ("a.mkv", "a.ts"):
+        path = write_video(tmp_path / name, times_at(30, 40))
+        with open_container(path) as (container, stream), pytest.raises(CannotRewind):
+            rewind(container, stream, index_packets(path, container, stream).first)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format"),
+    [
+        ("ffv1", "gray"),
+        ("ffv1", "gray16le"),
+        ("ffv1", "yuv410p"),
+        ("ffv1", "yuva420p"),
+        ("png", "rgba"),
+        ("libx264rgb", "rgb24"),
+    ],
+)
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_formats_without_planes_to_read_are_converted_whole(tmp_path, codec, pixel_format, decoder):
+    path = tmp_path / ("a.mov" if codec == "png" else "a.mkv")
+    write_video(path, times_at(30, 9), codec=codec, pixel_format=pixel_format)
+    assert sampled(path, 10, decoder)[1] == [0, 3, 6]
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
+    """A child decodes 250 times as many packets; what it needs more is their times."""
+    short = write_video(tmp_path / "short.mp4", times_at(30, 20), size=(320, 240), options={"bf": "0", "crf": "40"})
+    long = repeat_video(short, tmp_path / "long.mp4", 1000)
+    code = (
+        "import resource, sys\n"
+        "from tcc.video.decode import sample_frames\n"
+        "count = sum(1 for _ in sample_frames(sys.argv[1], fps=0.5, image_pixels=32, decoder='pyav', max_frames=200))\n"
+        "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for path, samples in ((short, 1), (long, 200)):
+        done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        count, peak = map(int, done.stdout.split())
+        assert count == samples
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 24 << 10

@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
+import simplejpeg
 
 from tcc.config import FramesConfig
 from tcc.errors import LabelError, ShardError
@@ -26,15 +30,17 @@ from tcc.video import (
     hash_file,
     list_videos,
     probe_clip,
+    probe_image_folder,
     read_records,
     write_frames,
     write_records,
     write_shard,
 )
-from tcc.video import frames as frames_module
+from tcc.video.clip_labels import FramePhases
 from tcc.video.merge import FramesFile, check_frames_file
-from tcc.video.readers import OpenCVReader
-from tests.tcc.video_samples import number_of, times_at, write_video
+from tcc.video.pictures import BgrPicture
+from tcc.video.readers import OpenCVReader, PyAVReader
+from tests.tcc.video_samples import number_of, picture, times_at, write_video
 from tests.tcc.video_workers import decode_badly
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,11 +195,98 @@ def test_a_decoder_whose_times_are_wrong_is_replaced(tmp_path, monkeypatch):
     assert (record.decoder, len(record)) == ("pyav", 10)
 
 
+def test_a_file_that_pyav_shows_at_wrong_times_is_given_to_opencv(tmp_path, monkeypatch):
+    (clip,) = make(tmp_path / "in", ["a.mp4"])
+    times = PyAVReader.times
+    monkeypatch.setattr(PyAVReader, "times", lambda self: (seconds * 1.1 for seconds in times(self)))
+    clip = dataclasses.replace(clip, decoder="pyav")
+    decode_clip(DecodeJob(clip, str(tmp_path / "in/a.mp4"), str(tmp_path / "a"), CONFIG, 2))
+    (record,) = read_records(tmp_path / "a")
+    assert (record.decoder, len(record)) == ("opencv", 10)
+
+
+@pytest.mark.parametrize("decoder", ["opencv", "pyav"])
+@pytest.mark.parametrize("chroma", ["420", "422", "444"])
+def test_color_resolution_and_part_are_as_configured(tmp_path, decoder, chroma):
+    write_video(tmp_path / "a.mp4", times_at(30, 60))
+    config = FramesConfig(
+        fps=10.0, image_pixels=96, resize="letterbox", chroma=chroma, start_seconds=0.5, end_seconds=1.5, max_frames=7
+    )
+    clip = ClipInfo(name="a.mp4", decoder=decoder)
+    decode_clip(DecodeJob(clip, str(tmp_path / "a.mp4"), str(tmp_path / "a"), config, 2))
+    (record,) = read_records(tmp_path / "a")
+    assert record.source_frames.tolist() == list(range(15, 36, 3))
+    np.testing.assert_allclose(record.timestamps, np.arange(5, 12) / 10)
+    assert {simplejpeg.decode_jpeg_header(frame) for frame in record.frames} == {(96, 96, "YCbCr", chroma)}
+    images = decode_jpegs(record.frames)
+    assert [number_of(image[16:-16]) for image in images] == record.source_frames.tolist()
+    assert images[:, :14].max() < 10
+
+
+def test_a_folder_of_images_is_a_clip(tmp_path):
+    for number in range(30):
+        path = tmp_path / "in/clip" / f"{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture(number)[..., ::-1])
+    clip = dataclasses.replace(probe_image_folder(tmp_path / "in/clip", 20.0), name="clip", sha256="0" * 64)
+    result = write([clip], tmp_path / "in", tmp_path / "out")
+    (record,) = read_records(tmp_path / "out" / result.clips[0]["file"])
+    assert (record.decoder, record.source_fps, len(record)) == ("images", 20.0, 15)
+    assert record.source_frames.tolist() == list(range(0, 30, 2))
+    assert [number_of(image) for image in decode_jpegs(record.frames)] == record.source_frames.tolist()
+
+
+def test_a_clip_without_the_wanted_part_is_skipped_with_its_reason(tmp_path):
+    make(tmp_path / "in", ["a.mp4"])
+    make(tmp_path / "in", ["long.mp4"], seconds=2)
+    config = dataclasses.replace(CONFIG, start_seconds=1.2)
+    options = {"min_frames": 2, "workers": 2, "timeout_seconds": 60.0}
+    result = write_frames(clips_of(tmp_path / "in"), tmp_path / "in", tmp_path / "out", config, **options)
+    assert [row["num_frames"] for row in result.clips] == [8]
+    reason = "start_seconds = 1.2 leaves nothing of 1.0 s at 10 fps; choose a part that every clip has"
+    assert result.skipped == [{"clip": "a.mp4", "reason": reason}]
+
+
+def test_a_black_clip_is_marked(tmp_path):
+    for name, level in (("black.mp4", 0), ("dim.mp4", 30), ("flash.mp4", 0)):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            for index in range(12):
+                image = np.full((240, 320, 3), 200 if (name, index) == ("flash.mp4", 7) else level, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+    result = write(clips_of(tmp_path), tmp_path, tmp_path / "out")
+    assert {row["clip"]: row["black"] for row in result.clips} == {
+        "black.mp4": True,
+        "dim.mp4": False,
+        "flash.mp4": False,
+    }
+    (record,) = read_records(tmp_path / "out" / result.clips[1]["file"])
+    assert record.brightest == pytest.approx(30, abs=2)
+
+
+def test_a_disk_that_is_really_full_leaves_no_half_file(tmp_path):
+    clips = make(tmp_path / "in", ["a.mp4"], seconds=4)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        config = dataclasses.replace(CONFIG, image_pixels=224, fps=30.0)
+        with pytest.raises(OSError, match="No space left on device"):
+            write_frames(clips, tmp_path / "in", disk, config, min_frames=2, workers=1, timeout_seconds=60.0)
+        assert not [path for path in disk.rglob("*") if path.is_file()]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_a_frame_needed_again_is_encoded_once(tmp_path, monkeypatch):
     write_video(tmp_path / "a.mp4", times_at(5, 4))
     calls = []
-    encode = frames_module.encode_jpeg
-    monkeypatch.setattr(frames_module, "encode_jpeg", lambda *a: calls.append(1) or encode(*a))
+    encode = BgrPicture.jpeg
+    monkeypatch.setattr(BgrPicture, "jpeg", lambda *a: calls.append(1) or encode(*a))
     decode_clip(DecodeJob(ClipInfo(name="a.mp4"), str(tmp_path / "a.mp4"), str(tmp_path / "a"), CONFIG, 2))
     (record,) = read_records(tmp_path / "a")
     assert (len(record), len(calls)) == (8, 4)
@@ -226,6 +319,8 @@ def test_a_shard_is_an_exact_copy_with_labels(tmp_path, monkeypatch):
         assert record.frames == source.frames and record.label == 3
         np.testing.assert_array_equal(record.timestamps, source.timestamps)
         assert (record.sha256, record.decoder, record.source_fps) == (source.sha256, "opencv", 30.0)
+        assert record.source_frames.tolist() == list(range(0, 30, 3))
+        assert record.brightest == source.brightest and 100 < record.brightest < 160
     assert [(row["clip"], row["num_frames"], row["labelled_frames"]) for row in index] == [
         ("a.mp4", 10, 7),
         ("b.mp4", 10, 0),
@@ -233,6 +328,16 @@ def test_a_shard_is_an_exact_copy_with_labels(tmp_path, monkeypatch):
     assert write_records(tmp_path / "same.tfrecord", [a, b]) == index
     assert (tmp_path / "same.tfrecord").read_bytes() == (tmp_path / "s.tfrecord").read_bytes()
     assert reports == [(0.0, "0 of 2 clips written"), (0.5, "1 of 2 clips written"), (1.0, "2 clips written")]
+
+
+def test_labels_by_frame_are_those_of_the_frames_that_the_samples_show(tmp_path):
+    """Every third frame is sampled: 0, 3, 6, 9 and so on; frames 4, 5 and 7 are in no sample."""
+    files = shard_inputs(tmp_path, ["a.mp4"])
+    by_frame = FramePhases((3, 4, 5, 6, 7, 27), ("x", "x", "x", "y", "y", "x"), (2, 3, 4, 5, 6, 7))
+    labels = Labels("labels.csv", {}, {}, ("x", "y"), {}, frames={"a.mp4": by_frame})
+    write_shard(tmp_path / "s", files, labels=labels)
+    (record,) = read_records(tmp_path / "s")
+    assert record.frame_labels.tolist() == [-1, 0, 1, -1, -1, -1, -1, -1, -1, 0]
 
 
 def test_a_shard_may_be_empty(tmp_path):

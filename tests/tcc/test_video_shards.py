@@ -31,7 +31,15 @@ def record(name="sub/ä 'x'\n.mp4", count=3, **more):
         [jpeg(seed) for seed in range(count)],
         np.round(np.arange(count) * 1001 / 30000, 9),
         np.array([-1, 0, 4000][:count]),
-        **{"label": 7, "source_fps": 29.97, "sha256": "ab" * 32, "decoder": "opencv", **more},
+        **{
+            "label": 7,
+            "source_fps": 29.97,
+            "sha256": "ab" * 32,
+            "decoder": "opencv",
+            "source_frames": np.array([0, 3, 100000][:count]),
+            "brightest": 231.07,
+            **more,
+        },
     )
 
 
@@ -43,7 +51,11 @@ def same(a, b):
 
 
 def test_what_is_written_is_read_back_exactly(tmp_path):
-    records = [record(), record("b.mp4", 1, label=-1, source_fps=0.0, sha256="", decoder=""), record("\udcff.mp4", 2)]
+    records = [
+        record(),
+        record("b.mp4", 1, label=-1, source_fps=0.0, sha256="", decoder="", source_frames=None, brightest=None),
+        record("\udcff.mp4", 2),
+    ]
     index = write_records(tmp_path / "a.tfrecord", records)
     read = list(read_records(tmp_path / "a.tfrecord", expected=3))
     assert all(same(a, b) for a, b in zip(records, read)) and len(read) == 3
@@ -89,6 +101,7 @@ def test_the_references_shard_is_reproduced():
         np.testing.assert_array_equal(read.frame_labels, arrays[f"{number}_frame_labels"])
         np.testing.assert_array_equal(read.timestamps, np.arange(len(read)))
         assert (read.source_fps, read.sha256, read.decoder) == (0.0, "", "")
+        assert (read.source_frames, read.brightest, read.black) == (None, None, False)
         np.testing.assert_array_equal(decode_jpegs(read.frames), arrays[f"{number}_frames"])
 
 
@@ -107,6 +120,8 @@ def test_tensorflow_reads_what_we_write(tmp_path):
         "label": tf.io.FixedLenFeature([], tf.int64),
         "timestamps_ns": tf.io.VarLenFeature(tf.int64),
         "source_fps": tf.io.FixedLenFeature([], tf.float32),
+        "source_frames": tf.io.VarLenFeature(tf.int64),
+        "brightest": tf.io.FixedLenFeature([], tf.float32),
     }
     lists = {
         "video": tf.io.FixedLenSequenceFeature([], tf.string),
@@ -119,6 +134,8 @@ def test_tensorflow_reads_what_we_write(tmp_path):
         assert about["name"].numpy() == written.name.encode()
         assert (int(about["len"]), int(about["label"])) == (len(written), 7)
         assert float(about["source_fps"]) == np.float32(29.97)
+        assert about["source_frames"].values.numpy().tolist() == written.source_frames.tolist()
+        assert float(about["brightest"]) == np.float32(231.07)
         np.testing.assert_array_equal(about["timestamps_ns"].values.numpy() / 1e9, written.timestamps)
         assert list(series["video"].numpy()) == written.frames
         np.testing.assert_array_equal(series["frame_labels"].numpy(), written.frame_labels)
@@ -223,6 +240,8 @@ def test_a_record_that_is_not_as_long_as_announced_is_refused(tmp_path):
 def test_lengths_must_agree_and_a_clip_must_fit_into_a_record(tmp_path, monkeypatch):
     with pytest.raises(ShapeError, match=r"clip a: frames, timestamps and frame_labels differ in length: \(1, 2, 1\)"):
         ClipRecord("a", [b""], np.zeros(2), np.zeros(1))
+    with pytest.raises(ShapeError, match="clip a: source_frames has 2 entries for 1 frames"):
+        ClipRecord("a", [b""], np.zeros(1), np.zeros(1), source_frames=np.zeros(2))
     monkeypatch.setattr(shards_module, "MAX_RECORD_BYTES", 1000)
     with pytest.raises(VideoError, match=r"3 frames take \d+ bytes, a record holds 1000; lower fps, image_pixels or"):
         write_records(tmp_path / "a", [record()])
@@ -264,11 +283,20 @@ def test_a_clip_written_frame_by_frame_is_the_same_record(tmp_path, monkeypatch,
     whole = dataclasses.replace(record(), frame_labels=np.full(3, -1), label=-1)
     about = {"name": whole.name, "source_fps": whole.source_fps, "sha256": whole.sha256, "decoder": whole.decoder}
     with ClipWriter(tmp_path / "a", **about) as writer:
-        for seconds, frame in zip(whole.timestamps, whole.frames):
-            writer.add(float(seconds), frame)
+        for seconds, frame, number, level in zip(whole.timestamps, whole.frames, whole.source_frames, (3, 231.0712, 9)):
+            writer.add(float(seconds), frame, source_frame=int(number), brightness=level)
     (read,) = read_records(tmp_path / "a")
     assert same(read, whole)
     with pytest.raises(KeyboardInterrupt), ClipWriter(tmp_path / "b", **about) as writer:
         writer.add(0.0, whole.frames[0])
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with ClipWriter(tmp_path / "a", **about) as writer:
+        writer.add(0.0, whole.frames[0])
+    (read,) = read_records(tmp_path / "a")
+    assert (read.source_frames, read.brightest) == (None, None)
+
+
+@pytest.mark.parametrize(("brightest", "black"), [(0.0, True), (7.99, True), (8.0, False), (None, False)])
+def test_a_clip_whose_brightest_frame_is_dark_is_black(brightest, black):
+    assert record(brightest=brightest).black is black

@@ -75,6 +75,22 @@ def times_at(fps: float, count: int) -> list:
     return [index / fps for index in range(count)]
 
 
+def repeat_video(source: Path, target: Path, times: int) -> Path:
+    """Write a video's packets `times` times after each other, without encoding: a long video in a moment."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as output:
+        stream = container.streams.video[0]
+        packets = [(bytes(p), p.pts, p.dts, p.is_keyframe) for p in container.demux(stream) if p.size]
+        base, span = stream.time_base, round(len(packets) / stream.average_rate / stream.time_base)
+        copy = output.add_stream_from_template(stream)
+        for repeat in range(times):
+            for content, pts, dts, is_keyframe in packets:
+                packet = av.Packet(content)
+                packet.stream, packet.time_base, packet.is_keyframe = copy, base, is_keyframe
+                packet.pts, packet.dts = pts + repeat * span, dts + repeat * span
+                output.mux(packet)
+    return target
+
+
 _MATRICES = {
     90: (0, 1, -1, 0),
     180: (-1, 0, 0, -1),
