@@ -10,8 +10,8 @@ For clips of 320x240 and of 1280x720: makes H.264 clips, then runs both ways in 
     ours       probe, decode, sample and encode in worker processes, one file of frames per clip, then the shard is copied
     ceiling    the worker processes do nothing but decode, one thread each
 
-Starting worker processes (for probing, and again for frames) is measured and taken off. CPU microseconds a frame tell
-more than frames/s where other work runs: the load is printed.
+Starting worker processes (for probing, and again for frames) is measured and taken off. How many cores other work used
+meanwhile is measured too (Linux): repeats in which it was more than 0.15 are left out where there are others.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from tcc.config import FramesConfig
 from tcc.video import ClipInfo, list_videos, probe_clips, read_records, run_isolated, write_frames, write_shard
 
 PIXELS, QUALITY, FPS, FRAMES_PER_CLIP = 224, 95, 30.0, 240
+QUIET_CORES = 0.15
 
 
 def make_clips(folder: Path, size: tuple, num_frames: int) -> int:
@@ -146,13 +147,24 @@ def _measure(pipe, function, arguments) -> None:
         import tensorflow  # noqa: F401
         from PIL import Image  # noqa: F401
     usages = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    before = [resource.getrusage(who) for who in usages]
+    before, busy = [resource.getrusage(who) for who in usages], busy_seconds()
     started = time.perf_counter()
     parts = function(*arguments)
     wall = time.perf_counter() - started
     after = [resource.getrusage(who) for who in usages]
     cpu = sum(b.ru_utime + b.ru_stime - a.ru_utime - a.ru_stime for a, b in zip(before, after))
-    pipe.send({"wall": wall, "cpu": cpu, "peak_mb": max(usage.ru_maxrss for usage in after) / 1024, "parts": parts})
+    others = (busy_seconds() - busy - cpu) / wall
+    peak = max(usage.ru_maxrss for usage in after) / 1024
+    pipe.send({"wall": wall, "cpu": cpu, "others": others, "peak_mb": peak, "parts": parts})
+
+
+def busy_seconds() -> float:
+    """CPU seconds of all processes of the machine since its start; nan where that is not told."""
+    try:
+        user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split()[1:9])
+    except OSError:
+        return float("nan")
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def median(runs: list, key: str) -> float:
@@ -184,16 +196,21 @@ def compare(size: str, options: argparse.Namespace) -> None:
             runs["ours"].append(in_a_process(our_way, str(source), f"{folder}/ours.tfrecord", options.workers))
             runs["start"].append(in_a_process(start_workers, options.workers))
             ceilings.append(ceiling(str(source), options.workers))
+        quiet = [k for k in range(options.repeats) if all(runs[name][k]["others"] < QUIET_CORES for name in runs)]
+        runs = {name: [runs[name][k] for k in quiet or range(options.repeats)] for name in runs}
+        print(
+            f"{len(quiet)} of {options.repeats} repeats were quiet; cores used by others in those that count: ", end=""
+        )
+        print(", ".join(f"{max(run['others'] for run in at):.2f}" for at in zip(*runs.values())))
         written = sum(len(record) for record in read_records(f"{folder}/ours.tfrecord"))
         assert written == num_frames, (written, num_frames)
-        report(size, options, runs, num_frames, statistics.median(ceilings))
+        report(size, options, runs, num_frames, min(ceilings))
         print(f"{Path(folder, 'ours.tfrecord').stat().st_size / num_frames / 1e3:.1f} kB a frame", flush=True)
 
 
 def report(size: str, options: argparse.Namespace, runs: dict, num_frames: int, ceiling_seconds: float) -> None:
     """Print the medians of one size."""
-    load = os.getloadavg()[0]
-    print(f"{num_frames} frames of {size}, {options.repeats} repeats, {options.workers} workers, load {load:.1f}")
+    print(f"{num_frames} frames of {size}, {options.workers} workers")
     wall, cpu = ({name: median(runs[name], key) for name in runs} for key in ("wall", "cpu"))
     for name in ("reference", "ours"):
         start = "start" if name == "ours" else None
