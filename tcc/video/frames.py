@@ -16,9 +16,9 @@ from tcc.video.decode import TimestampsDisagree, sample_pictures
 from tcc.video.files import atomic_file, remove_parts
 from tcc.video.inventory import safe_file_name
 from tcc.video.isolation import Outcome, run_isolated
-from tcc.video.merge import check_frames_file
+from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.probe import ClipInfo
-from tcc.video.shards import ClipWriter
+from tcc.video.shards import ClipRecord, ClipWriter
 
 CLIPS_FOLDER = "clips"
 _FRAMES_SUFFIX = ".tfrecord"
@@ -113,11 +113,13 @@ def write_frames(
     folder.mkdir(parents=True, exist_ok=True)
     remove_parts(folder)
     jobs = [_job(clip, Path(source), folder, config, min_frames) for clip in clips if not clip.problem]
-    todo = [job for job in jobs if _failure(job) is None and _entry(job) is None]
+    whole = {job.clip.name: entry for job, entry in zip(jobs, map(_entry, jobs)) if entry is not None}
+    todo = [job for job in jobs if job.clip.name not in whole and _failure(job) is None]
     # The longest first: a long clip at the end would leave the other processes idle.
     todo.sort(key=lambda job: -job.clip.num_frames)
     _decode_all(todo, decode, workers, timeout_seconds, _Meter(jobs, todo, progress))
-    return _result(clips, {job.clip.name: job for job in jobs})
+    whole.update((job.clip.name, entry) for job, entry in zip(todo, map(_new_entry, todo)) if entry is not None)
+    return _result(clips, {job.clip.name: job for job in jobs}, whole)
 
 
 def _job(clip: ClipInfo, source: Path, folder: Path, config: FramesConfig, min_frames: int) -> DecodeJob:
@@ -180,11 +182,24 @@ def _failure(job: DecodeJob) -> Optional[str]:
 
 def _entry(job: DecodeJob) -> Optional[Dict[str, Any]]:
     """What the result says of a clip's file; None if it is not there, damaged, or of another version of the clip."""
-    path = Path(job.target)
     try:
-        record = check_frames_file(path)
+        record = check_frames_file(job.target)
     except ShardError:
         return None
+    return _described(job, record)
+
+
+def _new_entry(job: DecodeJob) -> Optional[Dict[str, Any]]:
+    """The same of a file that was written just now: what follows its head is checked when it is read for a shard."""
+    try:
+        with FramesFile(job.target) as frames:
+            return _described(job, frames.record)
+    except ShardError:
+        return None
+
+
+def _described(job: DecodeJob, record: ClipRecord) -> Optional[Dict[str, Any]]:
+    path = Path(job.target)
     if (record.name, record.sha256) != (job.clip.name, job.clip.sha256):
         return None
     return {
@@ -199,10 +214,10 @@ def _entry(job: DecodeJob) -> Optional[Dict[str, Any]]:
     }
 
 
-def _result(clips: Sequence[ClipInfo], jobs: Dict[str, DecodeJob]) -> FramesResult:
+def _result(clips: Sequence[ClipInfo], jobs: Dict[str, DecodeJob], whole: Dict[str, Dict[str, Any]]) -> FramesResult:
     kept, skipped = [], []
     for clip in clips:
-        entry = _entry(jobs[clip.name]) if clip.name in jobs else None
+        entry = whole.get(clip.name)
         reason = clip.problem or _failure(jobs[clip.name]) or "the decoder left no whole file"
         if entry is None:
             skipped.append({"clip": clip.name, "reason": reason})

@@ -81,8 +81,21 @@ def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
         # An odd row or column is left out: exact halving is several times faster.
         image = image[: down // rows * rows, : across // columns * columns]
         down, across = down // rows, across // columns
-        image = cv2.resize(image, (across, down), interpolation=cv2.INTER_LINEAR)
+        if (rows, columns) == (1, 2) and image.dtype == np.uint8 and image.ndim == 2:
+            image = _halve_columns(image)
+        else:
+            image = cv2.resize(image, (across, down), interpolation=cv2.INTER_LINEAR)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _halve_columns(image: np.ndarray) -> np.ndarray:
+    # OpenCV is fast where both axes are halved; for one it takes 44 us for 640x360, this 16 (38 with NumPy 1.19).
+    pairs = np.ascontiguousarray(image).view("<u2")
+    sums = pairs >> 8
+    sums += pairs & 255
+    sums += 1
+    sums >>= 1
+    return sums.astype(np.uint8)
 
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}

@@ -28,6 +28,15 @@ def test_shrinking_is_near_the_exact_area():
     assert np.abs(shrink(image, 224, 224) - exact).mean() < 1.0
 
 
+@pytest.mark.parametrize(("height", "width"), [(40, 100), (47, 101)])
+def test_columns_alone_are_halved_by_the_mean_of_two(height, width):
+    image = noise(height, width + 3, 1)[:, :width, 0]
+    pairs = image[:, : width // 2 * 2].reshape(height, width // 2, 2)
+    means = np.floor(pairs.mean(axis=2) + 0.5).astype(np.uint8)
+    assert np.array_equal(shrink(image, width // 2, height), means)
+    assert np.array_equal(shrink(image, 40, 30), cv2.resize(means, (40, 30), interpolation=cv2.INTER_LINEAR))
+
+
 def test_a_view_of_the_same_size_becomes_an_image_of_its_own():
     padded = noise(8, 12, 1)[..., 0]
     small = shrink(padded[:, :8], 8, 8)
