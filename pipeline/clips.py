@@ -46,7 +46,7 @@ class ClipsTask(StageTask):
 
     def make(self, job: Job) -> Made:
         from tcc.video import probe_clips
-        from tcc.video.label_checks import clip_warnings, label_warnings
+        from tcc.video.label_checks import label_warnings
 
         source = self.requires()["videos"].directory
         folder = video_folder(job.settings, source)
@@ -61,15 +61,12 @@ class ClipsTask(StageTask):
             probe=_probe(job.settings),
         )
         labels = _checked_labels(job.settings, source, infos)
-        told = clip_warnings(labels) if labels else {}
-        rows = [
-            {**_row(job.settings, clip, info, folder, labels), "warnings": told.get(clip.name, [])}
-            for clip, info in zip(clips, infos)
-        ]
+        rows = [_row(job.settings, clip, info, folder) for clip, info in zip(clips, infos)]
+        _add_labels(rows, labels)
         bad = [{"clip": row["name"], "reason": row["problem"]} for row in rows if row["problem"]]
         write_json(job.directory / CLIPS, rows)
         counts = {"in": len(rows), "out": len(rows) - len(bad), "skipped": len(bad)}
-        warnings = [*labels.warnings, *label_warnings(labels)] if labels else []
+        warnings = _by_file_name(labels, [*labels.warnings, *label_warnings(labels)]) if labels else []
         return Made(counts=counts, skipped=bad, details={"warnings": warnings})
 
 
@@ -106,15 +103,25 @@ def _checked_labels(settings: Settings, source: Path, infos: List[Any]) -> Optio
     return check_durations(labels, known)
 
 
-def _row(settings: Settings, clip: CatalogClip, info: Any, folder: Path, labels: Optional[Labels]) -> Dict[str, Any]:
+def _row(settings: Settings, clip: CatalogClip, info: Any, folder: Path) -> Dict[str, Any]:
     from tcc.video import hash_file
-    from tcc.video.label_checks import labelled_phases
 
     rendered = settings.videos.source == "rendered"
-    return {
-        **info.as_dict(),
-        "name": clip.name,
-        "sha256": hash_file(folder / clip.name) if rendered else clip.identity,
-        "split": clip.split,
-        "phases": labelled_phases(labels, clip.name) if labels else [],
-    }
+    sha256 = hash_file(folder / clip.name) if rendered else clip.identity
+    return {**info.as_dict(), "name": clip.name, "sha256": sha256, "split": clip.split, "phases": [], "warnings": []}
+
+
+def _add_labels(rows: List[Dict[str, Any]], labels: Optional[Labels]) -> None:
+    from tcc.video.label_checks import clip_warnings, labelled_phases
+
+    if labels is None:
+        return
+    phases, warnings = labelled_phases(labels), clip_warnings(labels)
+    for row in rows:
+        row["phases"] = phases.get(row["name"], [])
+        row["warnings"] = _by_file_name(labels, warnings.get(row["name"], []))
+
+
+def _by_file_name(labels: Labels, texts: List[str]) -> List[str]:
+    """Messages without the folder of the label file, so that a manifest is the same wherever it lies."""
+    return [text.replace(labels.path, Path(labels.path).name) for text in texts]

@@ -82,9 +82,9 @@ def clip_warnings(labels: Labels) -> Dict[str, List[str]]:
     return {clip: texts for clip, texts in warnings.items() if texts}
 
 
-def labelled_phases(labels: Labels, clip: str) -> List[str]:
-    """The phases of a clip in the order in which they are labelled; one that comes again is there again."""
-    return [one.phase for one in _stretches(labels).get(clip, ())]
+def labelled_phases(labels: Labels) -> Dict[str, List[str]]:
+    """The phases of each labelled clip, in the order in which they are labelled; one that comes again is there again."""
+    return {clip: [one.phase for one in found] for clip, found in _stretches(labels).items()}
 
 
 def _stretches(labels: Labels) -> Dict[str, List[_Stretch]]:
