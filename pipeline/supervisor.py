@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from tqdm import tqdm
 
@@ -23,8 +23,7 @@ from pipeline.provenance import LOG
 from tcc.errors import TccError
 
 _log = logging.getLogger("luigi-interface.pipeline")
-# TensorFlow 2.6 leaves oneDNN off, which doubles a training step on a CPU; read once, when it is imported.
-_TENSORFLOW_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_CPU_INFO = Path("/proc/cpuinfo")
 _PR_SET_PDEATHSIG = 1
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_PAGE_UPDATES = 1.0
@@ -61,6 +60,25 @@ def die_with_parent(signal_number: int) -> None:
         _log.debug("no prctl here: a killed parent is noticed by polling alone")
 
 
+def tensorflow_environment(python: Tuple[int, ...] = sys.version_info[:2]) -> Dict[str, str]:
+    """Variables that TensorFlow reads when it is imported.
+
+    oneDNN doubles a training step on a CPU; TensorFlow 2.6 (Python 3.9) leaves it off, newer ones decide by processor. The
+    oneDNN of 2.6 is used on Intel's processors only: on an AMD EPYC it divides by zero in the first convolution (SIGFPE).
+    """
+    variables = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    if python < (3, 10) and "GenuineIntel" not in _processor():
+        del variables["TF_ENABLE_ONEDNN_OPTS"]
+    return variables
+
+
+def _processor() -> str:
+    try:
+        return _CPU_INFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def _start(task: Any) -> subprocess.Popen[str]:
     request = {
         "module": type(task).__module__,
@@ -78,7 +96,7 @@ def _start(task: Any) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**_TENSORFLOW_ENVIRONMENT, **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**tensorflow_environment(), **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     assert child.stdin is not None
     child.stdin.write(json.dumps(request))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import settings as settings_module
+from pipeline import supervisor
 from tcc.config import FramesConfig, Settings, TrainingConfig
 from tests.pipeline.toy import ToyFirst, ToySecond
 
@@ -147,3 +148,19 @@ def wait_for(look, seconds=30):
             return found
         time.sleep(0.05)
     raise AssertionError("it did not happen in time")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "python", "on"),
+    [
+        ("GenuineIntel", (3, 9), True),
+        ("AuthenticAMD", (3, 9), False),
+        ("AuthenticAMD", (3, 11), True),
+        (None, (3, 9), False),
+    ],
+)
+def test_onednn_is_on_where_it_works(tmp_path, monkeypatch, vendor, python, on):
+    monkeypatch.setattr(supervisor, "_CPU_INFO", tmp_path / "cpuinfo")
+    if vendor:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nvendor_id : {vendor}\n")
+    assert ("TF_ENABLE_ONEDNN_OPTS" in supervisor.tensorflow_environment(python)) == on
