@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import os
 import sys
+from itertools import zip_longest
+from typing import List, Optional
 
 from pipeline.base import tasks_in_order
-from tcc.errors import TccError
+from pipeline.settings import ENVIRONMENT_PREFIX
+from tcc.config import SECTIONS
+from tcc.errors import SettingsError, TccError
 
 
 def status() -> int:
@@ -36,18 +42,37 @@ def check() -> int:
 _COMMANDS = {"status": status, "check": check}
 
 
-def main() -> int:
+def main(arguments: Optional[List[str]] = None) -> int:
     """Parse the command line and answer."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description=__doc__,
+        epilog="Settings are given as to luigi: LUIGI_CONFIG_PATH=FILE before the command, or --videos-path DIR behind it.",
+    )
     parser.add_argument(
         "command", choices=list(_COMMANDS), help="status: what is done, and where it is; check: the table of all clips"
     )
-    command = parser.parse_args().command
+    options, settings = parser.parse_known_args(arguments)
     try:
-        return _COMMANDS[command]()
+        _take_settings(settings)
+        return _COMMANDS[options.command]()
     except TccError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _take_settings(arguments: List[str]) -> None:
+    """--section-option VALUE, as luigi takes them, into the environment, where the settings look."""
+    known = {
+        f"--{section}-{field.name}".replace("_", "-"): f"{ENVIRONMENT_PREFIX}{section}_{field.name}".upper()
+        for section, dataclass in SECTIONS.items()
+        for field in dataclasses.fields(dataclass)
+    }
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    for option, value in zip_longest(words[::2], words[1::2]):
+        if option not in known or value is None:
+            raise SettingsError(f"{option}: no such option, or its value is missing; docs/configuration.md has all")
+        os.environ[known[option]] = value
 
 
 if __name__ == "__main__":

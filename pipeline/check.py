@@ -34,17 +34,24 @@ class CheckTask(StageTask):
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        return {"max_bad_fraction": settings.clips.max_bad_fraction, "splits": split_options(settings)}
+        own = {"max_bad_fraction": settings.clips.max_bad_fraction, "splits": split_options(settings)}
+        return {**own, "phases": list(settings.videos.phases)} if settings.videos.ready_made else own
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
         return set_name(settings)
 
+    @classmethod
+    def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
+        """Asked for by name it is done again, which takes a moment, so that its table is always shown."""
+        return super().get_param_values(params, args, {**kwargs, "rerun": True} if _is_what_was_asked_for() else kwargs)
+
     def make(self, job: Job) -> Made:
         from tcc.video import check
 
         checks = self._checks(job.settings)
-        (job.directory / CHECK_TEXT).write_text(check.as_text(checks), encoding="utf-8")
+        text = check.as_text(checks, self._warnings())
+        (job.directory / CHECK_TEXT).write_text(text, encoding="utf-8")
         (job.directory / CHECK_CSV).write_text(check.as_csv(checks), encoding="utf-8")
         problem = check.too_many(checks, job.settings.clips.max_bad_fraction)
         if problem:
@@ -52,18 +59,45 @@ class CheckTask(StageTask):
         counts = {"in": len(checks), "out": len(checks), "skipped": 0, "with_problems": len(check.bad_clips(checks))}
         return Made(counts=counts)
 
+    def _warnings(self) -> List[str]:
+        """What the stages before had to say of the folder, the labels and the download."""
+        upstream = self.requires()
+        stages = (
+            [upstream["videos"]]
+            if "videos" in upstream
+            else [upstream["clips"].requires()["videos"], upstream["clips"]]
+        )
+        return [text for task in stages for text in task.manifest()["result"].get("warnings", [])]
+
     def _checks(self, settings: Settings) -> List[Any]:
-        from tcc.video.check import ClipCheck, check_clips
+        from tcc.video.check import check_clips
 
         upstream = self.requires()
         if settings.videos.ready_made:
-            rows = read_ready_made(settings, upstream["videos"].directory)
-            return [ClipCheck(row["clip"], row["split"], "jpeg", row["num_frames"]) for row in rows]
+            return self._ready_made(settings, upstream["videos"].directory)
         decoded, skipped = {}, {}
         for task in upstream["frames"]:
             decoded.update({row["clip"]: row for row in read_frames_index(task.directory)})
             skipped.update({row["clip"]: row["reason"] for row in task.manifest()["result"]["skipped"]})
         return check_clips(read_clips(upstream["clips"].directory), decoded, skipped)
+
+    def _ready_made(self, settings: Settings, videos: Path) -> List[Any]:
+        from tcc.video.check import ClipCheck
+        from tcc.video.ready_made import phase_names
+
+        rows = read_ready_made(settings, videos)
+        phases = phase_names(rows, settings.videos.phases)
+        return [
+            ClipCheck(
+                clip=row["clip"],
+                split=row["split"],
+                codec="jpeg",
+                frames=row["num_frames"],
+                sampled=row["num_frames"],
+                phases=[phases[label] for label in row["labels"]],
+            )
+            for row in rows
+        ]
 
     def run(self) -> None:
         try:

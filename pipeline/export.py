@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Dict
 
 import luigi
@@ -10,6 +11,8 @@ from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import set_name
 from pipeline.shards import shard_tasks
 from tcc.config import SPLITS, Settings
+
+_log = logging.getLogger("luigi-interface.pipeline")
 
 
 class ExportTask(StageTask):
@@ -27,6 +30,10 @@ class ExportTask(StageTask):
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
         return f"{set_name(settings)}-{params['split']}"
+
+    def run(self) -> None:
+        super().run()
+        _log.info("images and labels.csv: %s", self.directory)
 
     def make(self, job: Job) -> Made:
         from tcc.video.export import export_shards

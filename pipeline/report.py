@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -18,6 +19,7 @@ from pipeline.shards import shard_tasks
 from pipeline.training import TrainTask, run_name
 from tcc.config import Settings
 
+_log = logging.getLogger("luigi-interface.pipeline")
 REPORT = "report.html"
 
 
@@ -45,6 +47,10 @@ class ReportTask(StageTask):
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
         return run_name(settings)
+
+    def run(self) -> None:
+        super().run()
+        _log.info("report: %s", self.directory / REPORT)
 
     def hash_file(self, path: Path) -> str:
         """The page without its timing block, which differs from run to run."""

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import difflib
 import os
+import re
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import luigi
@@ -91,13 +92,14 @@ def _section(section: str) -> Any:
     try:
         values = CONFIG_CLASSES[section]()
     except (ValueError, luigi.parameter.ParameterException) as error:
-        where = str(error).rsplit("Error when ", 1)[-1]
-        raise SettingsError(f"luigi.cfg [{section}]: {error.__context__ or error} ({where})") from error
+        option = re.search(r"'(\w+)'", str(error).rsplit("Error when ", 1)[-1])
+        where = f"[{section}] {option[1]}" if option else f"[{section}]"
+        raise SettingsError(f"{where}: {error.__context__ or error}") from error
     fields = dataclasses.fields(SECTIONS[section])
     try:
         return SECTIONS[section](**{field.name: getattr(values, field.name) for field in fields})
     except SettingsError as error:
-        raise SettingsError(f"luigi.cfg [{section}] {error}") from error
+        raise SettingsError(f"[{section}] {error}") from error
 
 
 def _refuse_unknown(config: Any) -> None:

@@ -65,6 +65,7 @@ class VideosTask(StageTask):
 
     def _download(self, job: Job) -> Made:
         from tcc.download import download_file
+        from tcc.video.ready_made import shard_fault
 
         config = job.settings.download
         checksums = config.sha256 or ("",) * len(config.files)
@@ -77,10 +78,12 @@ class VideosTask(StageTask):
                 attempts=config.attempts,
                 timeout_seconds=config.timeout_seconds,
                 progress=functools.partial(_share, job.progress, done, len(config.files) + 1),
+                find_fault=shard_fault,
             )
             if not fetched.checked:
                 warnings.append(
-                    f"{name}: no checksum was given to compare with, {fetched.sha256} is recorded; set [download] sha256"
+                    f"{name}: no checksum was given to compare with, {fetched.sha256} is recorded; set [download] sha256 to"
+                    " compare later downloads with it"
                 )
         return self._list_records(job, job.directory, {"warnings": warnings})
 

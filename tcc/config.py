@@ -56,6 +56,11 @@ class VideosConfig:
     def __post_init__(self) -> None:
         check_choice("source", self.source, SOURCES)
         check_between("image_fps", self.image_fps, 0.01, 1000)
+        given = [name for name in ("labels", "splits", "train_list", "val_list", "test_list") if getattr(self, name)]
+        if self.ready_made and given:
+            raise SettingsError(
+                f"{given[0]}: the TFRecords of source = {self.source} hold their own labels and splits; leave it empty"
+            )
 
     @property
     def ready_made(self) -> bool:

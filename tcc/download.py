@@ -60,6 +60,7 @@ def download_file(
     timeout_seconds: float,
     progress: Progress = silent,
     wait: Callable[[float], None] = time.sleep,
+    find_fault: Callable[[Path], str] = lambda path: "",
 ) -> Fetched:
     """Fetch one file from the first of its addresses that gives it; it appears as `target` only when whole and checked.
 
@@ -78,11 +79,14 @@ def download_file(
       timeout_seconds: without an answer or a byte for so long, a try has failed.
       progress: told a few times a second, and before each wait; may raise tcc.progress.Interrupted to stop the work.
       wait: called with the seconds between two tries: 1, 2, 4 ... 30, or what the server asks for, at most 60.
+      find_fault: looks into the whole file before it gets its name and says what is wrong with it, as a page for signing in
+        that came instead; empty: nothing. A file with a fault is thrown away and the next address tried.
     Raises: DownloadError if no address gives the file, or if another file is there as `target`; SettingsError for a
       malformed checksum; OSError if the disk is full.
     """
     checksums = {"sha256": sha256.lower(), "md5": md5.lower()}
-    wanted = _Wanted(Path(target), {k: v for k, v in checksums.items() if v}, size, timeout_seconds, progress)
+    known = {name: value for name, value in checksums.items() if value}
+    wanted = _Wanted(Path(target), known, size, timeout_seconds, progress, find_fault)
     wanted.check_settings()
     if wanted.target.exists():
         return _existing(wanted)
@@ -119,6 +123,7 @@ class _Wanted:
     size: int
     timeout_seconds: float
     progress: Progress
+    find_fault: Callable[[Path], str]
 
     @property
     def part(self) -> Path:
@@ -203,10 +208,10 @@ class _Answer:
 def _existing(wanted: _Wanted) -> Fetched:
     digests = wanted.digests(wanted.target)
     count = wanted.target.stat().st_size
-    problem = wanted.problem(count, digests)
+    problem = wanted.problem(count, digests) or wanted.find_fault(wanted.target)
     if problem:
         raise DownloadError(
-            f"{wanted.target}: is there already, but its {problem}; it is not overwritten: delete it or move it away to "
+            f"{wanted.target}: is there already, but {problem}; it is not overwritten: delete it or move it away to "
             "have it fetched again, or correct what is expected"
         )
     _discard_part(wanted)
@@ -278,7 +283,7 @@ def _pour(answer: _Answer, digests: Mapping[str, Any], wanted: _Wanted) -> int:
 
 def _publish(url: str, wanted: _Wanted, digests: Mapping[str, Any], count: int, resumed_from: int) -> Fetched:
     """Give a .part that is all there its name, once it is seen to be right."""
-    problem = wanted.problem(count, digests)
+    problem = wanted.problem(count, digests) or wanted.find_fault(wanted.part)
     if problem:
         _discard_part(wanted)
         # After a resume the fault may lie in the bytes of an earlier try; without them it may come right.
@@ -448,12 +453,12 @@ def _fraction(wanted: _Wanted) -> float:
 
 def _advice(wanted: _Wanted, reasons: Sequence[str]) -> str:
     name, count = wanted.target.name, _size_of(wanted.part)
-    lines = [f"{name}: no address gave the file", *(f"  {reason}" for reason in reasons)]
+    lines = [f"{name}: no address gave the file as it should be", *(f"  {reason}" for reason in reasons)]
     if count:
         lines.append(f"  {count} bytes are kept in {wanted.part}; the next run goes on from there")
     lines.append(
-        "Check the network and the proxy (http_proxy, https_proxy, no_proxy) and run again; or download the file by hand "
-        f"and put it at {wanted.target}; or name a mirror among the addresses, also one like file:///folder/{name}"
+        "Check the addresses, the network and the proxy (http_proxy, https_proxy, no_proxy) and run again; or download the "
+        f"file by hand and put it at {wanted.target}; or add another address, which may be a folder of yours (file:///...)"
     )
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from tcc.sequences import ClipSequence
 Settings = Mapping[str, Mapping[str, Any]]
 Manifests = Sequence[Mapping[str, Any]]
 
-COMMAND = "luigi --module pipeline RunAll"
+COMMAND = "luigi --module pipeline RunAll --local-scheduler"
 # Settings that are in no fingerprint: the same result may be made with others, so they stand in the timing block.
 _FREE_SECTIONS = ("device", "execution", "embedding")
 _FREE_OPTIONS = (
@@ -107,7 +107,11 @@ def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequ
         else paragraph("No clip was left out.")
     )
     measured = _foldable(f"Test clips: {len(clips)}", ("clip", "frames", "seconds"), rows)
-    parts = [told, measured]
+    warnings = list(dict.fromkeys(text for stage in stages for text in stage.get("result", {}).get("warnings", [])))
+    parts = [told]
+    if warnings:
+        parts.append(element("ul", *(element("li", text) for text in warnings)))
+    parts.append(measured)
     if checks:
         titles = [title for title in checks[0] if any(row[title] for row in checks)]
         parts.append(
@@ -177,7 +181,7 @@ def timing_section(settings: Settings, stages: Manifests) -> Html:
         paragraph("What stands in this section may differ when the same result is made again."),
         table(caption, columns, rows),
         table("Where and with what", ("", "value"), facts),
-        element("h3", "Settings that do not change the result"),
+        element("h3", "Where files lie (what they hold counts, not where), and settings that change no result"),
         _settings_text({name: options for name, options in free.items() if options}),
     )
 

@@ -126,10 +126,10 @@ def bad_clips(checks: Sequence[ClipCheck]) -> List[Dict[str, str]]:
 
 
 def summary(checks: Sequence[ClipCheck]) -> str:
-    """One line: how many clips, how many with problems, how many with warnings."""
-    bad, warned = len(bad_clips(checks)), sum(1 for one in checks if one.warnings)
+    """How many clips there are, and how many have problems."""
+    bad = len(bad_clips(checks))
     share = f" ({100 * bad / len(checks):.0f} %)" if bad else ""
-    return f"{len(checks)} clips, {bad} with problems{share}, {warned} with warnings about labels"
+    return f"{len(checks)} clips, {bad} with problems{share}"
 
 
 def too_many(checks: Sequence[ClipCheck], allowed: float) -> str:
@@ -154,14 +154,19 @@ def as_csv(checks: Sequence[ClipCheck]) -> str:
     return text.getvalue()
 
 
-def as_text(checks: Sequence[ClipCheck]) -> str:
-    """The table for a terminal; columns that are empty for all clips are left out, warnings follow below."""
+def as_text(checks: Sequence[ClipCheck], warnings: Sequence[str] = ()) -> str:
+    """The table for a terminal; columns that are empty for all clips are left out, warnings follow below.
+
+    Args:
+      warnings: what is to be said of the whole set; those of the clips are added.
+    """
     rows = [{name: _one_line(value) for name, value in one.as_row().items()} for one in checks]
     columns = [name for name in _TEXT_COLUMNS if any(row[name] for row in rows)]
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
     lines = ["  ".join(row[name].ljust(widths[name]) for name in columns).rstrip() for row in [_titles(), *rows]]
-    warnings = [f"warning: {_one_line(text)}" for one in checks for text in one.warnings]
-    return "\n".join([*lines, "", *warnings, summary(checks)]) + "\n"
+    texts = dict.fromkeys([*warnings, *(text for one in checks for text in one.warnings)])
+    told = [f"warning: {_one_line(text)}" for text in texts]
+    return "\n".join([*lines, "", *told, f"{summary(checks)}, {len(texts)} warnings"]) + "\n"
 
 
 def _titles() -> Dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections import defaultdict
 from pathlib import PurePosixPath
 from typing import Dict, Mapping, Sequence, Set, Tuple
@@ -24,16 +25,16 @@ def resolve_names(lines: Mapping[str, int], names: Sequence[str], path: str) -> 
     shortened: Dict[str, Set[str]] = defaultdict(set)
     for name in names:
         for short in _short_names(name):
-            shortened[short].add(name)
+            shortened[_composed(short)].add(name)
     resolved: Dict[str, str] = {}
     unknown: Dict[str, str] = {}
     taken: Dict[str, str] = {}
     for clip, line in lines.items():
-        found = shortened.get(clip, set())
+        found = shortened.get(_composed(clip), set())
         found = {clip} if clip in found else found
         if not found:
             # A search for similar names takes long among many, and who misspells all clips needs no more hints.
-            unknown[clip] = _unknown(clip, names if len(unknown) < NAMED_PROBLEMS else [], len(names))
+            unknown[clip] = _unknown(clip, shortened if len(unknown) < NAMED_PROBLEMS else {}, len(names))
             continue
         if len(found) > 1:
             choices = " or ".join(map(repr, sorted(found)))
@@ -52,7 +53,15 @@ def _short_names(name: str) -> Set[str]:
     return {name, path.name, path.stem, path.with_suffix("").as_posix()}
 
 
-def _unknown(clip: str, names: Sequence[str], count: int) -> str:
-    close = difflib.get_close_matches(clip, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "correct the name or remove the line"
+def _composed(name: str) -> str:
+    """One spelling for what looks the same: some systems write an umlaut as two characters."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _unknown(clip: str, shortened: Mapping[str, Set[str]], count: int) -> str:
+    candidates = {short.casefold(): short for short in shortened}
+    close = difflib.get_close_matches(_composed(clip).casefold(), candidates, n=1)
+    hint = "correct the name or remove the line"
+    if close:
+        hint = f"did you mean {min(shortened[candidates[close[0]]])!r}?"
     return f"no such clip among {count} videos; {hint}"

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Sequence, Union
 
+from tcc.errors import LabelError
 from tcc.progress import Progress, silent
 from tcc.sequences import UNLABELLED
 from tcc.video.files import atomic_file
@@ -14,6 +15,7 @@ from tcc.video.inventory import safe_file_name
 from tcc.video.shards import ClipRecord, read_records
 
 EXPORT_CSV = "labels.csv"
+_MAX_NAME_BYTES = 200
 _COLUMNS = ("clip", "frame", "phase", "seconds", "name")
 
 
@@ -31,10 +33,10 @@ def export_shards(
     clip's name in the shard, which is also the folder's name where that is harmless). It is written last.
 
     Args:
-      phases: names of the labels 0, 1, ...; a label beyond them is written as its number.
+      phases: names of the labels 0, 1, ...; empty: their numbers are written.
       fps_if_unknown: gives times to records without timestamps.
     Returns: {"clips", "frames"}.
-    Raises: ShardError if a shard is damaged.
+    Raises: ShardError if a shard is damaged; LabelError if there are more labels than names.
     """
     shards, directory = list(shards), Path(directory)
     rows: List[Dict[str, Any]] = []
@@ -68,15 +70,20 @@ def _export_clip(record: ClipRecord, directory: Path, phases: Sequence[str]) -> 
 
 
 def _folder_name(name: str) -> str:
-    """The clip's name where it is one harmless file name, else a harmless one that no other clip has."""
+    """The clip's name where it can be one folder's name on any system, else a harmless one that no other clip has."""
+    fits = name.isprintable() and not set(name) & set('/\\:*?"<>|') and len(name.encode()) <= _MAX_NAME_BYTES
+    if fits and name == name.strip(" .") and name != EXPORT_CSV:
+        return name
     harmless, digest = safe_file_name(name)
-    return name if harmless == name else f"{harmless}-{digest}"
+    return f"{harmless}-{digest}"
 
 
 def _phase(label: int, phases: Sequence[str]) -> str:
     if label == UNLABELLED:
         return ""
-    return phases[label] if label < len(phases) else str(label)
+    if phases and label >= len(phases):
+        raise LabelError(f"label {label} has no name among the {len(phases)} phases; name all of them, or none")
+    return phases[label] if phases else str(label)
 
 
 def _write_rows(path: Path, rows: List[Dict[str, Any]]) -> None:

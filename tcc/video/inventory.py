@@ -19,7 +19,10 @@ from tcc.errors import VideoError
 from tcc.progress import Progress, silent
 from tcc.video.files import atomic_file
 
-VIDEO_SUFFIXES = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
+VIDEO_SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"),
+    *(".webm", ".wmv"),
+)
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 CACHE_FORMAT = 1
 _READ_BYTES = 1 << 20

@@ -20,6 +20,7 @@ from tcc.progress import Progress, silent
 from tcc.sequences import UNLABELLED
 from tcc.video.inventory import hold_out
 from tcc.video.shards import ClipRecord, read_records, write_records
+from tcc.video.tfrecord import read_payloads
 
 _SHARD_NAME = re.compile(r"(?:(?P<set>.*)_)?(?P<split>train|val|test)-0*(?P<index>\d+)-of-0*(?P<count>\d+)\.tfrecords?")
 
@@ -79,13 +80,22 @@ def _check(found: Mapping[Tuple[str, str, int], Mapping[int, str]], where: str) 
         raise ShardError(f"{where}: holds no training shard; expected a name such as pouring_train-0-of-2.tfrecord")
 
 
+def shard_fault(path: Union[str, Path]) -> str:
+    """What is wrong with a file that should hold TFRecords, without its name; empty if nothing."""
+    try:
+        count = sum(1 for _ in read_payloads(path))
+    except ShardError as error:
+        return str(error).split(": ", 1)[-1].split(";", 1)[0] + ", so it is no whole TFRecord file"
+    return "" if count else "it holds no record"
+
+
 def list_clips(
     folder: Union[str, Path], shards: Sequence[ShardFile], progress: Progress = silent
 ) -> List[Dict[str, Any]]:
     """Read every record once, with its checksums.
 
     Returns: for each clip {"clip", "split" (that its file tells), "shard", "num_frames", "labelled_frames",
-      "highest_label"}, sorted by name; highest_label is -1 without labels.
+      "labels" (that occur)}, sorted by name.
     Raises: ShardError for a damaged record, or a name that two clips share.
     """
     clips: Dict[str, Dict[str, Any]] = {}
@@ -104,7 +114,7 @@ def list_clips(
                 "shard": shard.name,
                 "num_frames": len(record),
                 "labelled_frames": int(np.count_nonzero(labels != UNLABELLED)),
-                "highest_label": int(labels.max()) if len(labels) else UNLABELLED,
+                "labels": sorted({int(label) for label in labels if label != UNLABELLED}),
             }
     return [clips[name] for name in sorted(clips)]
 
@@ -131,7 +141,7 @@ def phase_names(clips: Sequence[Mapping[str, Any]], phases: Sequence[str]) -> Li
 
     Raises: LabelError if there are more phases than names.
     """
-    count = max((clip["highest_label"] for clip in clips), default=UNLABELLED) + 1
+    count = max((label for clip in clips for label in clip["labels"]), default=UNLABELLED) + 1
     if not count:
         return []
     if phases and len(phases) < count:

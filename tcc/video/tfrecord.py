@@ -60,7 +60,9 @@ def open_records(path: Union[str, Path]) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise ShardError(f"{path}: cannot be read ({error.strerror}); run the stage that writes it") from error
+        raise ShardError(
+            f"{path}: cannot be read ({error.strerror}); correct the path, or run the stage that writes it"
+        ) from error
 
 
 def read_length(file: BinaryIO, path: Union[str, Path], number: int) -> int:
@@ -88,7 +90,9 @@ def check_payload(file: BinaryIO, path: Union[str, Path], number: int, crc: int,
 
 def damaged(path: Union[str, Path], number: int, problem: str) -> ShardError:
     """The error for a bad record; `number` counts from 0."""
-    return ShardError(f"{path}: record {number} {problem}; delete the file and run the stage that writes it again")
+    return ShardError(
+        f"{path}: record {number} {problem}; get the file again, or delete it and run the stage that writes it"
+    )
 
 
 def read_blocks(file: BinaryIO, length: int) -> Iterator[bytes]:

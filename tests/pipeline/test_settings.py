@@ -35,9 +35,9 @@ def ask(tmp_path, text, *arguments, **variables):
         ("[training]\nlr = 1\n", 'luigi.cfg [training]: no option "lr"'),
         ("[training]\nlearning_rat = 1\n", 'did you mean "learning_rate"?'),
         ("[retcode]\ntask_faild = 1\n", 'luigi.cfg [retcode]: no option "task_faild"; did you mean "task_failed"?'),
-        ("[training]\nbatch_size = 1\n", "luigi.cfg [training] batch_size: must be at least 2, got 1"),
-        ("[training]\nbatch_size = many\n", "luigi.cfg [training]: invalid literal for int"),
-        ("[device]\nkind = tpu\n", "luigi.cfg [device] kind: must be one of auto, npu, gpu, cpu; got 'tpu'"),
+        ("[training]\nbatch_size = 1\n", "[training] batch_size: must be at least 2, got 1"),
+        ("[training]\nbatch_size = many\n", "[training] batch_size: invalid literal for int"),
+        ("[device]\nkind = tpu\n", "[device] kind: must be one of auto, npu, gpu, cpu; got 'tpu'"),
     ],
 )
 def test_what_is_wrong_is_refused_in_one_line(tmp_path, text, message):

@@ -420,15 +420,13 @@ def test_when_all_addresses_fail_the_error_says_why_and_what_to_do(target):
     with FileServer(CONTENT, plan=Plan(status=404)) as server:
         secret = server.url.replace("://", "://me:secret@")
         text = failure_of([secret, "ftp://host/x", "clips.tfrecord", f"file://{target.parent}/none"], target)
-    assert text.startswith("clips.tfrecord: no address gave the file\n")
+    assert text.startswith("clips.tfrecord: no address gave the file as it should be\n")
     assert f"{server.url}: HTTP 404 Not Found" in text and "secret" not in text
     assert "ftp://host/x: InvalidSchema: No connection adapters were found" in text
     assert "clips.tfrecord: MissingSchema: Invalid URL 'clips.tfrecord'" in text
     assert f"{target.parent}/none is no file that can be read; the form is file:///folder/file" in text
-    assert "Check the network and the proxy (http_proxy, https_proxy, no_proxy) and run again" in text
-    assert (
-        f"put it at {target}; or name a mirror among the addresses, also one like file:///folder/clips.tfrecord" in text
-    )
+    assert "Check the addresses, the network and the proxy (http_proxy, https_proxy, no_proxy) and run again" in text
+    assert f"put it at {target}; or add another address, which may be a folder of yours (file:///...)" in text
 
 
 @pytest.mark.parametrize(
@@ -514,7 +512,7 @@ def test_a_file_that_is_there_is_taken_without_the_network(target, expected):
 def test_another_file_in_its_place_is_refused_and_kept(target, expected, problem):
     target.parent.mkdir()
     target.write_bytes(b"other")
-    with pytest.raises(DownloadError, match=rf"clips\.tfrecord: is there already, but its {problem}; it is not overwr"):
+    with pytest.raises(DownloadError, match=rf"clips\.tfrecord: is there already, but {problem}; it is not overwr"):
         fetch([], target, **expected)
     assert_whole(target, b"other")
 
@@ -562,3 +560,18 @@ def test_the_note_beside_a_beginning_names_the_file_and_keeps_no_password(target
         fetch(server.url.replace("://", "://me:secret@"), target, progress=stop_once_begun)
     note = json.loads(target.with_name(f"{target.name}.part.json").read_text())
     assert note == {"url": server.url, "etag": '"one"', "last_modified": "", "total": len(CONTENT)}
+
+
+def test_a_file_with_a_fault_is_thrown_away_and_the_next_address_tried(target):
+    """A page for signing in that comes instead of the file must not stay under its name."""
+
+    def find_fault(path):
+        return "it is a page" if path.read_bytes().startswith(b"<html") else ""
+
+    with FileServer(b"<html>sign in</html>") as page, FileServer(CONTENT) as server:
+        fetched = fetch([page.url, server.url], target, find_fault=find_fault)
+        assert_whole(target)
+        assert fetched.url == server.url
+        target.unlink()
+        assert "it is a page" in failure_of(page.url, target, find_fault=find_fault)
+        assert_nothing(target)

@@ -221,7 +221,7 @@ def test_rows_of_details_are_named_by_what_they_are_about(tmp_path):
 
 def test_settings_are_shown_as_luigi_reads_them_with_the_command(whole):
     page, _ = whole
-    assert "<pre>luigi --module pipeline RunAll</pre>" in page.source
+    assert "<pre>luigi --module pipeline RunAll --local-scheduler</pre>" in page.source
     assert "[training]\nmethod = tcc_regression_variance\n" in page.source
     assert "train_fractions = 0.1, 0.5, 1.0" in page.source
     for section, options in Settings().as_dict().items():

@@ -61,7 +61,7 @@ def test_the_text_is_a_table_with_a_summary():
     assert " ".join(lines[0].split()) == "clip split codec frames fps VFR rotation seconds sampled phases problems"
     assert lines[1].startswith("good.mp4   train  h264")
     assert lines[-2] == "warning: labels.csv, line 7: a gap"
-    assert lines[-1] == "6 clips, 5 with problems (83 %), 1 with warnings about labels"
+    assert lines[-1] == "6 clips, 5 with problems (83 %), 1 warnings"
     assert len(lines) == 10
 
 
@@ -69,7 +69,16 @@ def test_a_clean_set_shows_no_empty_columns_and_a_name_with_a_line_break_stays_o
     text = as_text(check_clips([row("a\nb.mp4")], {"a\nb.mp4": {"num_frames": 30, "black": False}}, {}))
     assert " ".join(text.splitlines()[0].split()) == "clip split codec frames fps seconds sampled phases"
     assert text.splitlines()[1].startswith("a\\nb.mp4")
-    assert summary([]) == "0 clips, 0 with problems, 0 with warnings about labels"
+    assert summary([]) == "0 clips, 0 with problems"
+
+
+def test_warnings_about_the_set_stand_below_the_table_once():
+    text = as_text(checked(), ["12 files were passed over", "labels.csv, line 7: a gap"])
+    assert text.splitlines()[-3:] == [
+        "warning: 12 files were passed over",
+        "warning: labels.csv, line 7: a gap",
+        "6 clips, 5 with problems (83 %), 2 warnings",
+    ]
 
 
 def test_too_many_bad_clips_are_an_error_that_names_the_first():

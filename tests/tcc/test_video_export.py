@@ -22,14 +22,14 @@ def test_frames_labels_and_times_come_back(tmp_path):
     write_records(tmp_path / "0.tfrecord", [first])
     write_records(tmp_path / "1.tfrecord", [second])
     shards = [tmp_path / "0.tfrecord", tmp_path / "1.tfrecord"]
-    assert export_shards(shards, tmp_path / "out", phases=["reach", "pour"]) == {"clips": 2, "frames": 4}
+    assert export_shards(shards, tmp_path / "out", phases=["reach", "pour", "put"]) == {"clips": 2, "frames": 4}
     assert [path.read_bytes() for path in sorted((tmp_path / "out/a.mp4").iterdir())] == [b"0", b"1", b"2"]
     assert (tmp_path / "out/b.mp4/000000.jpg").read_bytes() == b"3"
     assert rows_of(tmp_path / "out/labels.csv") == [
         {"clip": "a.mp4", "frame": "0", "phase": "", "seconds": "0", "name": "a.mp4"},
         {"clip": "a.mp4", "frame": "1", "phase": "reach", "seconds": "0.1", "name": "a.mp4"},
         {"clip": "a.mp4", "frame": "2", "phase": "pour", "seconds": "0.3", "name": "a.mp4"},
-        {"clip": "b.mp4", "frame": "0", "phase": "2", "seconds": "0", "name": "b.mp4"},
+        {"clip": "b.mp4", "frame": "0", "phase": "put", "seconds": "0", "name": "b.mp4"},
     ]
 
 
@@ -53,5 +53,11 @@ def test_the_command_exports_and_refuses_what_is_not_empty(tmp_path, capsys):
     assert [row["phase"] for row in rows_of(tmp_path / "out/labels.csv")] == ["reach", "pour"]
     assert main(command) == 2
     assert "is not empty; give a new folder" in capsys.readouterr().err
+    (tmp_path / "index.json").write_text('{"phases": ["a", "b"]}')
+    assert main([*command[:3], str(tmp_path / "named")]) == 0
+    assert [row["phase"] for row in rows_of(tmp_path / "named/labels.csv")] == ["a", "b"]
+    assert main([*command[:3], str(tmp_path / "few"), "--phases", "reach"]) == 2
+    assert "label 1 has no name among the 1 phases; name all of them, or none" in capsys.readouterr().err
+    capsys.readouterr()
     assert main(["export", str(tmp_path / "gone"), "--to", str(tmp_path / "other")]) == 2
-    assert "gone: cannot be read (No such file or directory)" in capsys.readouterr().err
+    assert "gone: cannot be read (No such file or directory); correct the path" in capsys.readouterr().err

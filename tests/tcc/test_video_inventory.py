@@ -52,7 +52,7 @@ def test_a_missing_folder_and_one_without_videos_say_what_to_do(tmp_path):
     with pytest.raises(VideoError, match="gone: no such folder of videos; set the path"):
         list_videos(tmp_path / "gone")
     touch(tmp_path, "notes.txt")
-    with pytest.raises(VideoError, match=r"holds no video; expected files that end in \.avi, .*\.webm"):
+    with pytest.raises(VideoError, match=r"holds no video; expected files that end in \.3gp, .*\.webm"):
         list_videos(tmp_path)
 
 

@@ -347,3 +347,14 @@ def test_boundaries_are_half_open_and_free_of_rounding():
     np.testing.assert_array_equal(frame_labels(segments, ["a", "b"], np.arange(9) * 0.1), [0, 0, 0, 1, 1, 1, 1, -1, -1])
     with pytest.raises(LabelError, match=r"phase 'a' is not among the phases \['b'\]; pass all phases of the labels"):
         frame_labels(segments, ["b"], np.arange(3))
+
+
+def test_names_that_look_the_same_are_the_same_and_case_does_not_hide_a_suggestion(tmp_path):
+    """Some systems write an umlaut as one character, others as two."""
+    composed, decomposed = "\u00dcbung.mp4", "U\u0308bung.mp4"
+    for written, existing in ((composed, decomposed), (decomposed, composed)):
+        path = write(tmp_path, f"{HEADER}\n{written},0,1,reach\n")
+        assert list(read_labels(path).check_against([existing, "b.mp4"]).segments) == [existing]
+    path = write(tmp_path, f"{HEADER}\na.mp4,0,1,reach\n")
+    with pytest.raises(LabelError, match=r"did you mean 'sub/A.MP4'\?"):
+        read_labels(path).check_against(["sub/A.MP4", "black.mp4"])

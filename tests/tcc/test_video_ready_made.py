@@ -69,7 +69,7 @@ def test_clips_are_listed_with_what_their_labels_tell(tmp_path):
         "shard": "pouring_val-0-of-1.tfrecord",
         "num_frames": 3,
         "labelled_frames": 2,
-        "highest_label": 4,
+        "labels": [2, 4],
     }
     assert phase_names(list(clips.values()), ()) == ["0", "1", "2", "3", "4"]
     assert phase_names(list(clips.values()), ["a", "b", "c", "d", "e"]) == ["a", "b", "c", "d", "e"]
