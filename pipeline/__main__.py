@@ -59,6 +59,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except TccError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who reads has seen enough
+        sys.stderr.close()
+        return 0
 
 
 def _take_settings(arguments: List[str]) -> None:

@@ -60,7 +60,7 @@ class Catalog:
     name: str
     clips: Tuple[CatalogClip, ...]
     labels: Optional[Labels]  # None: without labels, or (rendered set) not yet written
-    warnings: Tuple[str, ...] = ()  # what was left out of the folder, the labels or the splits
+    warnings: Tuple[str, ...] = ()  # what was left out of the folder
 
     def chunk(self, index: int, num_chunks: int) -> List[CatalogClip]:
         """The clips of one decode task."""
@@ -187,11 +187,10 @@ class _Listing:
 def _from_folder(settings: Settings) -> Catalog:
     folder = source_folder(settings)
     listing = _LISTINGS[settings.videos.source](settings, folder)
-    given, groups, chosen, warnings = listing.splits, {}, listing.names, list(listing.warnings)
+    given, groups, chosen = listing.splits, {}, listing.names
     labels = _labels(settings, listing.names)
     if labels is not None:
         given, groups = labels.splits or given, dict(labels.groups)
-        warnings += labels.warnings
     if settings.videos.splits:
         table = read_splits(Path(settings.videos.splits), listing.names)
         given, groups = table.splits, {**groups, **table.groups}
@@ -205,7 +204,7 @@ def _from_folder(settings: Settings) -> Catalog:
     hash_clips = hash_videos if settings.videos.source == "folder" else hash_image_folders
     hashes = with_bar("hashing clips", functools.partial(hash_clips, folder, chosen, hash_cache(settings)))
     clips = tuple(CatalogClip(name, hashes[name], splits[name], listing.sizes[name]) for name in chosen)
-    return Catalog(set_name(settings), clips, labels, tuple(warnings))
+    return Catalog(set_name(settings), clips, labels, tuple(listing.warnings))
 
 
 def _videos(settings: Settings, folder: Path) -> _Listing:
