@@ -34,7 +34,11 @@ class CheckTask(StageTask):
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        own = {"max_bad_fraction": settings.clips.max_bad_fraction, "splits": split_options(settings)}
+        own = {
+            "max_bad_fraction": settings.clips.max_bad_fraction,
+            "splits": split_options(settings),
+            "batch_size": settings.training.batch_size,
+        }
         return {**own, "phases": list(settings.videos.phases)} if settings.videos.ready_made else own
 
     @classmethod
@@ -50,7 +54,8 @@ class CheckTask(StageTask):
         from tcc.video import check
 
         checks = self._checks(job.settings)
-        text = check.as_text(checks, self._warnings())
+        warnings = [*self._warnings(), *check.split_warnings(checks, job.settings.training.batch_size)]
+        text = check.as_text(checks, warnings)
         (job.directory / CHECK_TEXT).write_text(text, encoding="utf-8")
         (job.directory / CHECK_CSV).write_text(check.as_csv(checks), encoding="utf-8")
         problem = check.too_many(checks, job.settings.clips.max_bad_fraction)

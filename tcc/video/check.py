@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence
+
+from tcc.config import SPLITS
 
 _TEXT_COLUMNS = (
     "clip",
@@ -130,6 +132,20 @@ def summary(checks: Sequence[ClipCheck]) -> str:
     bad = len(bad_clips(checks))
     share = f" ({100 * bad / len(checks):.0f} %)" if bad else ""
     return f"{len(checks)} clips, {bad} with problems{share}"
+
+
+def split_warnings(checks: Sequence[ClipCheck], batch_size: int) -> List[str]:
+    """What a whole run will stop at for want of clips: empty splits, and fewer clips to train on than a batch takes."""
+    usable = Counter(one.split for one in checks if one.sampled)
+    fix = "give more clips, or other splits"
+    warnings = [
+        f"no usable clip in the {split} split, a whole run needs one; {fix}" for split in SPLITS if not usable[split]
+    ]
+    if 0 < usable["train"] < batch_size:
+        warnings.append(
+            f"{usable['train']} usable clips to train on, a batch takes [training] batch_size = {batch_size} different ones; {fix}"
+        )
+    return warnings
 
 
 def too_many(checks: Sequence[ClipCheck], allowed: float) -> str:

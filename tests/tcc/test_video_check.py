@@ -6,7 +6,7 @@ import csv
 import io
 
 from tcc.video import ClipInfo
-from tcc.video.check import as_csv, as_text, bad_clips, check_clips, summary, too_many
+from tcc.video.check import ClipCheck, as_csv, as_text, bad_clips, check_clips, split_warnings, summary, too_many
 
 
 def row(name, **values):
@@ -88,3 +88,13 @@ def test_too_many_bad_clips_are_an_error_that_names_the_first():
     )
     assert too_many(checked(), 0.5).endswith("Repair or remove them, or raise the setting")
     assert too_many([], 0.0) == ""
+
+
+def test_what_a_run_will_stop_at_is_told_before():
+    checks = [ClipCheck("a", "train", sampled=5), ClipCheck("b", "train", sampled=5), ClipCheck("c", "test")]
+    assert split_warnings(checks, 4) == [
+        "no usable clip in the val split, a whole run needs one; give more clips, or other splits",
+        "no usable clip in the test split, a whole run needs one; give more clips, or other splits",
+        "2 usable clips to train on, a batch takes [training] batch_size = 4 different ones; give more clips, or other splits",
+    ]
+    assert split_warnings([ClipCheck(split, split, sampled=1) for split in ("train", "val", "test")], 1) == []
