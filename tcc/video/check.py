@@ -143,7 +143,8 @@ def split_warnings(checks: Sequence[ClipCheck], batch_size: int) -> List[str]:
     ]
     if 0 < usable["train"] < batch_size:
         warnings.append(
-            f"{usable['train']} usable clips to train on, a batch takes [training] batch_size = {batch_size} different ones; {fix}"
+            f"{usable['train']} usable clips to train on, a batch takes [training] batch_size = {batch_size} different ones;"
+            f" {fix}"
         )
     return warnings
 
