@@ -32,6 +32,7 @@ from tcc.video.inventory import (
     image_names,
     list_image_folders,
     list_videos,
+    source_state,
     split_by_ratio,
     stable_bucket,
 )
@@ -200,6 +201,9 @@ def _from_folder(settings: Settings) -> Catalog:
 
         given = splits_from_lists(lists, listing.names)
         chosen = [name for name in listing.names if name in given]
+    if given is listing.splits and given:  # the set's own, which has no split to choose the checkpoint on
+        training = [name for name, split in given.items() if split == "train"]
+        given = {**given, **hold_out(training, groups=groups, **split_options(settings))}
     splits = _splits(settings, chosen, given, groups)
     hash_clips = hash_videos if settings.videos.source == "folder" else hash_image_folders
     hashes = with_bar("hashing clips", functools.partial(hash_clips, folder, chosen, hash_cache(settings)))
@@ -209,7 +213,8 @@ def _from_folder(settings: Settings) -> Catalog:
 
 def _videos(settings: Settings, folder: Path) -> _Listing:
     names = list_videos(folder)
-    return _Listing(names, {name: (folder / name).stat().st_size for name in names}, {})
+    states = {name: source_state(folder / name) for name in names}
+    return _Listing(names, {name: state[0] if state else 1 for name, state in states.items()}, {})
 
 
 def _image_folders(settings: Settings, folder: Path) -> _Listing:
@@ -223,9 +228,7 @@ def _penn_action(settings: Settings, folder: Path) -> _Listing:
     found = with_bar("reading labels", functools.partial(read_penn_action, folder, settings.videos.action))
     names = sorted(clip.name for clip in found.clips)
     told = {clip.name: clip.split for clip in found.clips if clip.split}
-    training = [name for name, split in told.items() if split == "train"]
-    splits = {**told, **hold_out(training, **split_options(settings))}
-    return _Listing(names, {name: len(image_names(folder / name)) for name in names}, splits, found.warnings)
+    return _Listing(names, {name: len(image_names(folder / name)) for name in names}, told, found.warnings)
 
 
 _LISTINGS = {"folder": _videos, "images": _image_folders, "penn_action": _penn_action}

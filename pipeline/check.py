@@ -57,7 +57,7 @@ class CheckTask(StageTask):
         warnings = [*self._warnings(), *check.split_warnings(checks, job.settings.training.batch_size)]
         text = check.as_text(checks, warnings)
         (job.directory / CHECK_TEXT).write_text(text, encoding="utf-8")
-        (job.directory / CHECK_CSV).write_text(check.as_csv(checks), encoding="utf-8")
+        (job.directory / CHECK_CSV).write_bytes(check.as_csv(checks).encode("utf-8", "surrogateescape"))
         problem = check.too_many(checks, job.settings.clips.max_bad_fraction)
         if problem:
             raise VideoError(f"{problem}. All clips: {job.directory / CHECK_TEXT}")

@@ -11,6 +11,7 @@ import fcntl
 import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -35,6 +36,7 @@ EXIT_INTERRUPTED = 143
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_TO_SAVE = 60.0
 _SECONDS_BETWEEN_EVENTS = 0.2
+_LEFTOVER = re.compile(r"\.\d+\.part$|\.tmp$")  # as atomic writes name what is not whole yet
 
 
 def main() -> int:
@@ -43,16 +45,24 @@ def main() -> int:
     stop = threading.Event()
     _follow_parent(request["parent"], stop)
     events = os.fdopen(os.dup(1), "w")
-    settings = Settings.from_dict(request["settings"])
-    with settings_module.using(settings):
-        task = _task(request)
-        try:
-            with _locked(task.work_directory.with_suffix(".lock"), _reporter(events, stop)):
-                if task.complete() and not request["rerun"]:
-                    return 0
-                return _build(task, events, stop)
-        except Interrupted:
-            return EXIT_INTERRUPTED
+    try:
+        with settings_module.using(Settings.from_dict(request["settings"])):
+            return _serve(request, events, stop)
+    except Interrupted:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        _send(events, {"error": explain(error), "log": "none was begun"})
+        traceback.print_exc()
+        return EXIT_FAILED
+
+
+def _serve(request: Dict[str, Any], events: TextIO, stop: threading.Event) -> int:
+    task = _task(request)
+    work = task.work_directory
+    with _locked(work.with_name(f"{work.name}.lock"), _reporter(events, stop)):
+        if task.complete() and not request["rerun"]:
+            return 0
+        return _build(task, events, stop)
 
 
 def _task(request: Dict[str, Any]) -> StageTask:
@@ -72,6 +82,7 @@ def _build(task: StageTask, events: TextIO, stop: threading.Event) -> int:
     if (work / MANIFEST).exists():  # a run was killed between its last two renames
         _publish(work, task.directory)
         return 0
+    _remove_leftovers(work)
     with open(work / LOG, "a", encoding="utf-8") as log:
         _redirect_output(log)
         try:
@@ -80,11 +91,19 @@ def _build(task: StageTask, events: TextIO, stop: threading.Event) -> int:
             print("stopped on request; run again to continue", flush=True)
             return EXIT_INTERRUPTED
         except Exception as error:
-            traceback.print_exc()
             _send(events, {"error": explain(error), "log": str(work / LOG)})
+            with contextlib.suppress(OSError):  # the disk may be full
+                traceback.print_exc()
             return EXIT_FAILED
     _publish(work, task.directory)
     return 0
+
+
+def _remove_leftovers(work: Path) -> None:
+    """Delete what a killed run left half written; a download's own .part is gone on with."""
+    for path in [*work.rglob("*.part"), *work.rglob("*.tmp"), *work.rglob(".*.tmp")]:
+        if path.is_file() and _LEFTOVER.search(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _make(task: StageTask, events: TextIO, stop: threading.Event) -> None:

@@ -38,6 +38,7 @@ class ClipsTask(StageTask):
             "image_fps": image_fps(settings),
             "splits": {clip.name: clip.split for clip in clips.clips},
             "labels": clips.label_identity(list(clips.clips)),
+            "label_warnings": _label_warnings(clips.labels),
         }
 
     @classmethod
@@ -46,7 +47,6 @@ class ClipsTask(StageTask):
 
     def make(self, job: Job) -> Made:
         from tcc.video import probe_clips
-        from tcc.video.label_checks import label_warnings
 
         source = self.requires()["videos"].directory
         folder = video_folder(job.settings, source)
@@ -66,7 +66,7 @@ class ClipsTask(StageTask):
         bad = [{"clip": row["name"], "reason": row["problem"]} for row in rows if row["problem"]]
         write_json(job.directory / CLIPS, rows)
         counts = {"in": len(rows), "out": len(rows) - len(bad), "skipped": len(bad)}
-        warnings = _by_file_name(labels, [*labels.warnings, *label_warnings(labels)]) if labels else []
+        warnings = _label_warnings(labels)
         return Made(counts=counts, skipped=bad, details={"warnings": warnings})
 
 
@@ -98,7 +98,7 @@ def _checked_labels(settings: Settings, source: Path, infos: List[Any]) -> Optio
     known = {
         info.name: (info.duration_seconds, 1 / info.fps if info.fps else 0.0, info.num_frames)
         for info in infos
-        if info.num_frames
+        if info.num_frames and not info.problem
     }
     return check_durations(labels, known)
 
@@ -120,6 +120,12 @@ def _add_labels(rows: List[Dict[str, Any]], labels: Optional[Labels]) -> None:
     for row in rows:
         row["phases"] = phases.get(row["name"], [])
         row["warnings"] = _by_file_name(labels, warnings.get(row["name"], []))
+
+
+def _label_warnings(labels: Optional[Labels]) -> List[str]:
+    from tcc.video.label_checks import label_warnings
+
+    return _by_file_name(labels, [*labels.warnings, *label_warnings(labels)]) if labels else []
 
 
 def _by_file_name(labels: Labels, texts: List[str]) -> List[str]:

@@ -43,6 +43,7 @@ class ExportTask(StageTask):
             [task.directory / task.shard_file() for task in shards],
             job.directory,
             phases=shards[0].phases(),
+            expected=[task.manifest()["result"]["counts"]["out"] for task in shards],
             progress=job.progress,
         )
         return Made(counts={"in": counts["clips"], "out": counts["clips"], "skipped": 0, "frames": counts["frames"]})

@@ -46,7 +46,6 @@ class FeaturesTask(StageTask):
         from tcc.features import compute_features
         from tcc.models.backbone import build_backbone
         from tcc.sequences import save_sequences
-        from tcc.video.shards import read_records
 
         device = open_device(job.settings.device.kind)
         upstream = self.requires()
@@ -55,9 +54,8 @@ class FeaturesTask(StageTask):
         shard, config = upstream["shard"], job.settings.features
         total = shard.manifest()["result"]["counts"]["out"]
         phases = shard.phases()
-        records = read_records(shard.directory / shard.shard_file())
         clips = []
-        for clip in compute_features(records, backbone, grid=config.grid, batch_frames=config.batch_frames):
+        for clip in compute_features(shard.records(), backbone, grid=config.grid, batch_frames=config.batch_frames):
             clips.append(clip)
             job.progress(len(clips) / max(total, 1), f"{len(clips)}/{total} clips")
         save_sequences(job.directory / FEATURES, clips, phases=phases, identity=self.fingerprint)
@@ -84,13 +82,12 @@ def open_source(settings: Settings, tasks: List[Any]) -> Tuple[Any, List[str]]:
     """The clips that `input_tasks` made, ready to draw from, and the names of the phases."""
     from tcc.dataset.batches import FeatureClips, FrameClips
     from tcc.sequences import center
-    from tcc.video.shards import read_records
 
     if is_frozen(settings):
         clips, phases = load_features(tasks)
         _refuse_empty(clips, tasks[0].split)
         return FeatureClips(map(center, clips) if settings.features.center else clips), phases
-    records = [record for task in tasks for record in read_records(task.directory / task.shard_file())]
+    records = [record for task in tasks for record in task.records()]
     _refuse_empty(records, tasks[0].split)
     return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()
 

@@ -58,7 +58,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write readable JSON atomically: the file is absent or whole, also after a power cut."""
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

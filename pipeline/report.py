@@ -63,14 +63,11 @@ class ReportTask(StageTask):
     def make(self, job: Job) -> Made:
         from tcc.report import ReportInputs, write_report
         from tcc.sequences import load_sequences
-        from tcc.video.shards import read_records
 
         upstream = self.requires()
         clips, phases = load_sequences(upstream["embeddings"].directory / embeddings_file("test"))
         shards = upstream["shards"]
-        frames = {
-            record.name: record.frames for task in shards for record in read_records(task.directory / task.shard_file())
-        }
+        frames = {record.name: record.frames for task in shards for record in task.records()}
         inputs = ReportInputs(
             title=run_name(job.settings),
             settings=job.settings.as_dict(),
@@ -96,7 +93,7 @@ def _read_metrics(directory: Path) -> Dict[str, Any]:
 
 
 def _read_csv(path: Path) -> List[Dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         return list(csv.DictReader(file))
 
 

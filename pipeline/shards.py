@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import luigi
 
@@ -56,6 +56,7 @@ class ShardsTask(StageTask):
             **frame_settings(settings),
             "frames_version": FramesTask.version,
             "split": params["split"],
+            "shard": [params["index"], settings.shards.num_shards(params["split"])],
             "clips": {clip.name: clip.identity for clip in clips},
             "labels": catalog(settings).label_identity(clips),
         }
@@ -76,6 +77,14 @@ class ShardsTask(StageTask):
         """Name of the TFRecord inside the target."""
         count = self.settings.shards.num_shards(self.split)
         return f"{self.split}-{self.index:05d}-of-{count:05d}.tfrecord"
+
+    def records(self) -> Iterator[Any]:
+        """The shard's clips; raises ShardError if it holds fewer than were written."""
+        from tcc.video.shards import read_records
+
+        with open(self.directory / SHARD_INDEX, encoding="utf-8") as file:
+            expected = len(json.load(file)["clips"])
+        return read_records(self.directory / self.shard_file(), expected=expected)
 
     def phases(self) -> List[str]:
         """Names of the phases that the shard's frame labels index; empty without labels."""

@@ -21,7 +21,7 @@ class VideosTask(StageTask):
     """Render the embedded set, list a user's folder (whose files stay where they are), or fetch TFRecords and list them."""
 
     stage = "sources"
-    version = 3
+    version = 4
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -34,7 +34,9 @@ class VideosTask(StageTask):
             return {"source": "download", "files": settings.download.files, "sha256": settings.download.sha256}
         if videos.source == "tfrecords":
             return {"source": "tfrecords", "files": _shard_hashes(settings)}
-        return {"source": videos.source, "clips": {clip.name: clip.identity for clip in catalog(settings).clips}}
+        found = catalog(settings)
+        identities = {clip.name: clip.identity for clip in found.clips}
+        return {"source": videos.source, "clips": identities, "warnings": list(found.warnings)}
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
@@ -59,7 +61,7 @@ class VideosTask(StageTask):
 
     def _list(self, job: Job) -> Made:
         found = catalog(job.settings)
-        write_json(job.directory / VIDEOS, [dataclasses.asdict(clip) for clip in found.clips])
+        write_json(job.directory / VIDEOS, [{"name": clip.name, "identity": clip.identity} for clip in found.clips])
         counts = {"in": len(found.clips), "out": len(found.clips), "skipped": 0}
         return Made(counts=counts, details={"warnings": list(found.warnings)})
 

@@ -165,7 +165,7 @@ def too_many(checks: Sequence[ClipCheck], allowed: float) -> str:
 def as_csv(checks: Sequence[ClipCheck]) -> str:
     """The table as CSV, with a line per clip."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*_TEXT_COLUMNS, "warnings"], lineterminator="\n")
+    writer = csv.DictWriter(text, [*_TEXT_COLUMNS, "warnings"], lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(one.as_row() for one in checks)
     return text.getvalue()

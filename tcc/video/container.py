@@ -68,8 +68,9 @@ class VideoIndex:
 
     @property
     def duration_seconds(self) -> float:
-        """From the first frame to the end of the last one."""
-        return float(self.timestamps[-1]) + self.period_seconds
+        """From the first frame to the end of the last one; of a single frame, the time that its rate gives it."""
+        alone = 1 / self.average_fps if self.average_fps else 0.0
+        return float(self.timestamps[-1]) + (self.period_seconds if len(self) > 1 else alone)
 
 
 def check_complete(path: Union[str, Path], found: int, expected: int) -> None:

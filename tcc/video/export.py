@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence, Union
+from typing import Any, Dict, List, Sequence, Union
 
 from tcc.errors import LabelError
 from tcc.progress import Progress, silent
@@ -16,14 +16,16 @@ from tcc.video.shards import ClipRecord, read_records
 
 EXPORT_CSV = "labels.csv"
 _MAX_NAME_BYTES = 200
+_TAKEN = (EXPORT_CSV, "log.txt", "manifest.json")
 _COLUMNS = ("clip", "frame", "phase", "seconds", "name")
 
 
 def export_shards(
-    shards: Iterable[Union[str, Path]],
+    shards: Sequence[Union[str, Path]],
     directory: Union[str, Path],
     *,
     phases: Sequence[str] = (),
+    expected: Sequence[int] = (),
     fps_if_unknown: float = 1.0,
     progress: Progress = silent,
 ) -> Dict[str, int]:
@@ -34,15 +36,17 @@ def export_shards(
 
     Args:
       phases: names of the labels 0, 1, ...; empty: their numbers are written.
+      expected: how many clips each shard must hold; empty: what it holds.
       fps_if_unknown: gives times to records without timestamps.
     Returns: {"clips", "frames"}.
     Raises: ShardError if a shard is damaged; LabelError if there are more labels than names.
     """
-    shards, directory = list(shards), Path(directory)
+    directory = Path(directory)
     rows: List[Dict[str, Any]] = []
     clips = 0
     for done, shard in enumerate(shards):
-        for record in read_records(shard, fps_if_unknown=fps_if_unknown):
+        count = expected[done] if expected else None
+        for record in read_records(shard, fps_if_unknown=fps_if_unknown, expected=count):
             progress(done / len(shards), f"{clips} clips written")
             rows += _export_clip(record, directory, phases)
             clips += 1
@@ -72,7 +76,7 @@ def _export_clip(record: ClipRecord, directory: Path, phases: Sequence[str]) -> 
 def _folder_name(name: str) -> str:
     """The clip's name where it can be one folder's name on any system, else a harmless one that no other clip has."""
     fits = name.isprintable() and not set(name) & set('/\\:*?"<>|') and len(name.encode()) <= _MAX_NAME_BYTES
-    if fits and name == name.strip(" .") and name != EXPORT_CSV:
+    if fits and name == name.strip(" .") and name.lower() not in _TAKEN:
         return name
     harmless, digest = safe_file_name(name)
     return f"{harmless}-{digest}"
@@ -89,7 +93,7 @@ def _phase(label: int, phases: Sequence[str]) -> str:
 def _write_rows(path: Path, rows: List[Dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(rows)
     with atomic_file(path) as file:

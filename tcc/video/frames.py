@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 from tcc.config import FramesConfig
-from tcc.errors import ShardError
+from tcc.errors import ShardError, VideoError
 from tcc.progress import Progress, silent
 from tcc.video.container import UnusableVideo
 from tcc.video.decode import TimestampsDisagree, sample_pictures
 from tcc.video.files import atomic_file, remove_parts
-from tcc.video.inventory import safe_file_name
-from tcc.video.isolation import Outcome, run_isolated
+from tcc.video.inventory import safe_file_name, source_state
+from tcc.video.isolation import HUNG, Outcome, run_isolated
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.probe import ClipInfo
 from tcc.video.shards import ClipRecord, ClipWriter
@@ -25,6 +25,7 @@ _FRAMES_SUFFIX = ".tfrecord"
 _FAILED_SUFFIX = ".failed.json"
 # Not the clip's fault: the stage fails and can be run again when there is room.
 _FATAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_HUNG_ADVICE = "; to give it longer, raise [execution] clip_timeout_seconds and run its stage with --rerun"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def write_frames(
       min_frames: a clip with fewer sampled frames is skipped.
       workers: processes. timeout_seconds: a clip whose decoder makes no progress for so long is given up.
       decode: does the work on one DecodeJob; a function of an importable module.
-    Raises: OSError if the disk is full or read-only, VideoError if no process can be started.
+    Raises: OSError if the disk is full or read-only; VideoError if no process can be started, or a video goes away or
+      changes while it is decoded: nothing is remembered of it then.
     """
     folder = Path(directory, CLIPS_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,12 +153,17 @@ class _Meter:
 def _decode_all(
     todo: Sequence[DecodeJob], decode: Callable[[DecodeJob], None], workers: int, timeout_seconds: float, meter: _Meter
 ) -> None:
+    states = [source_state(job.source) for job in todo]
+
     def settle(position: int, outcome: Outcome) -> None:
         job, error = todo[position], outcome.exception
-        if isinstance(error, OSError) and error.errno in _FATAL_ERRORS:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _FATAL_ERRORS):
             raise error
+        if source_state(job.source) != states[position]:
+            Path(job.target).unlink(missing_ok=True)
+            raise VideoError(f"{job.source}: went away or changed while it was decoded; run again when it is there")
         if outcome.reason:
-            _remember_failure(job, outcome.text)
+            _remember_failure(job, outcome.text + (_HUNG_ADVICE if outcome.reason == HUNG else ""))
         meter.add(job.clip)
 
     run_isolated(decode, todo, workers=workers, timeout_seconds=timeout_seconds, on_result=settle)

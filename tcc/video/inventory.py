@@ -25,6 +25,7 @@ VIDEO_SUFFIXES = (
 )
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 CACHE_FORMAT = 1
+UNREADABLE = "unreadable"  # in place of a hash
 _READ_BYTES = 1 << 20
 _LEAST_IN_SPLIT = 2  # Kendall's tau compares two clips
 
@@ -80,8 +81,13 @@ def image_names(folder: Union[str, Path]) -> List[str]:
     Raises: OSError if the folder cannot be read.
     """
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if _is_image_name(entry.name) and entry.is_file()]
+        names = [entry.name for entry in entries if _is_image_name(entry.name) and _is_file_or_link(entry)]
     return sorted(names, key=_by_number)
+
+
+def _is_file_or_link(entry: os.DirEntry) -> bool:
+    """Also a link to nothing: left out, it would shift the number of every later frame."""
+    return entry.is_file() or entry.is_symlink()
 
 
 def _by_number(name: str) -> Tuple[List[Union[str, int]], str]:
@@ -109,7 +115,8 @@ def _refuse(error: OSError) -> None:
 
 
 def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    """Also a link to nothing: left out without a word, its clip would be missed by nobody."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and (path.is_file() or path.is_symlink())
 
 
 def _is_image(path: Path) -> bool:
@@ -131,6 +138,10 @@ def hash_file(path: Union[str, Path]) -> str:
             digest.update(block)
 
 
+class UnreadableFile(VideoError):
+    """A file that cannot be read at all; the clip is named and reported, the others go on."""
+
+
 class HashCache:
     """SHA-256 of files already read, kept in a JSON file; a file counts as known by its path, size and mtime_ns.
 
@@ -145,7 +156,7 @@ class HashCache:
     def sha256(self, path: Union[str, Path]) -> str:
         """SHA-256 of a file, read only if it is new or changed.
 
-        Raises: VideoError if the file cannot be read, or changes while it is being read.
+        Raises: UnreadableFile if the file cannot be read, VideoError if it changes while it is being read.
         """
         return self._look_up(path, _state, hash_file)
 
@@ -168,9 +179,7 @@ class HashCache:
             digest = digest_of(key)
             after = state(key)
         except OSError as error:
-            raise VideoError(
-                f"{error.filename or path}: cannot be read ({error.strerror}); change its permissions or remove it"
-            ) from error
+            raise _unreadable(error, path) from error
         if after != before:
             raise VideoError(f"{path}: changed while it was being read; run again when it is complete")
         self._known[key] = [*before, digest]
@@ -185,6 +194,23 @@ class HashCache:
         with atomic_file(self.path) as file:
             file.write(json.dumps({"format": CACHE_FORMAT, "files": self._known}, indent=0, sort_keys=True).encode())
         self._changed = False
+
+
+def _unreadable(error: OSError, path: Union[str, Path]) -> VideoError:
+    """What was listed and is gone is no fault of one clip: its whole folder may be away."""
+    name = error.filename or path
+    if isinstance(error, FileNotFoundError) and not os.path.islink(name):
+        return VideoError(f"{name}: went away ({error.strerror}); run again when it is there")
+    return UnreadableFile(f"{name}: cannot be read ({error.strerror}); change its permissions or remove it")
+
+
+def source_state(path: Union[str, Path]) -> Optional[Tuple[int, ...]]:
+    """What tells that a video, or a folder of images, is still the same; None if it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _state(path: str) -> List[int]:
@@ -218,7 +244,7 @@ def _read_cache(path: Path) -> Dict[str, List]:
 def hash_videos(
     folder: Union[str, Path], names: Sequence[str], cache: HashCache, progress: Progress = silent
 ) -> Dict[str, str]:
-    """SHA-256 of every named video; the cache is saved even if this is interrupted."""
+    """SHA-256 of every named video, UNREADABLE for one that cannot be read; saves the cache even if interrupted."""
     return _hash_clips(names, "videos", lambda name: cache.sha256(Path(folder, name)), cache, progress)
 
 
@@ -237,7 +263,7 @@ def hash_image_folders(
         try:
             images = image_names(path)
         except OSError as error:
-            raise VideoError(f"{path}: cannot be read ({error.strerror}); change its permissions") from error
+            raise _unreadable(error, path) from error
         return cache.sha256_of_folder(path, images)
 
     return _hash_clips(names, "image folders", identity, cache, progress)
@@ -250,7 +276,10 @@ def _hash_clips(
     try:
         for done, name in enumerate(names):
             progress(done / len(names), f"hashing {done} of {len(names)} {what}")
-            hashes[name] = identity(name)
+            try:
+                hashes[name] = identity(name)
+            except UnreadableFile:
+                hashes[name] = UNREADABLE
     finally:
         cache.save()
     progress(1.0, f"hashed {len(names)} {what}")

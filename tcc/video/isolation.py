@@ -32,6 +32,7 @@ ERROR = "error"
 _START_TIMEOUT_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 0.2
 _DYING_SECONDS = 5.0
+_MOST_LOST = 3
 _PR_SET_PDEATHSIG = 1
 # Signals that people, schedulers and the out-of-memory killer send; a decoder that crashes does not raise them.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -106,6 +107,7 @@ class _Pool:
         self._outcomes: List[Optional[Outcome]] = [None] * len(items)
         self._unfinished = len(items)
         self._retried: Set[int] = set()
+        self._lost = 0  # workers killed from outside before they could start
         self._workers: List[_Worker] = []
 
     def run(self, size: int) -> List[Outcome]:
@@ -170,6 +172,9 @@ class _Pool:
     def _bury(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         status = worker.kill(_DYING_SECONDS)
+        if not worker.started and -status in _FROM_OUTSIDE and self._lost < _MOST_LOST:
+            self._lost += 1
+            return
         if not worker.started:
             raise VideoError(
                 f"a decoder process could not start ({_death(status)}); its messages are on standard error"

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 import cv2
 import numpy as np
 
+from tcc.errors import VideoError
 from tcc.progress import Progress, silent
 from tcc.video.container import (
     UnusableVideo,
@@ -26,6 +27,7 @@ from tcc.video.container import (
     open_container,
 )
 from tcc.video.decode import TimestampsDisagree, place_of
+from tcc.video.inventory import source_state
 from tcc.video.isolation import Outcome, run_isolated
 from tcc.video.pictures import View
 from tcc.video.planes import has_planes, is_bt601
@@ -224,14 +226,20 @@ def probe_clips(
       timeout_seconds: a file that shows no progress for so long is given up.
       probe: what is called with each path; a function of an importable module.
     Returns: one ClipInfo per name, the name filled in, problems in `problem`.
+    Raises: VideoError if a file goes away or changes meanwhile.
     """
     done = itertools.count(1)
 
     def report(position: int, outcome: Outcome) -> None:
         count = next(done)
+        if source_state(paths[position]) != states[position]:
+            raise VideoError(
+                f"{paths[position]}: went away or changed while it was looked at; run again when it is there"
+            )
         progress(count / len(names), f"{count} of {len(names)} videos looked at")
 
     paths = [str(Path(source, name)) for name in names]
+    states = [source_state(path) for path in paths]
     outcomes = run_isolated(probe, paths, workers=workers, timeout_seconds=timeout_seconds, on_result=report)
     return [_named(name, outcome) for name, outcome in zip(names, outcomes)]
 

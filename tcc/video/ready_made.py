@@ -19,7 +19,7 @@ from tcc.errors import LabelError, ShardError
 from tcc.progress import Progress, silent
 from tcc.sequences import UNLABELLED
 from tcc.video.inventory import hold_out
-from tcc.video.shards import ClipRecord, read_records, write_records
+from tcc.video.shards import ClipRecord, decode_jpegs, read_records, write_records
 from tcc.video.tfrecord import read_payloads
 
 _SHARD_NAME = re.compile(r"(?:(?P<set>.*)_)?(?P<split>train|val|test)-0*(?P<index>\d+)-of-0*(?P<count>\d+)\.tfrecords?")
@@ -53,7 +53,9 @@ def shards_by_name(names: Sequence[str], where: str) -> List[ShardFile]:
         match = _SHARD_NAME.fullmatch(Path(name).name)
         if match:
             key = (str(Path(name).parent / (match["set"] or "")), match["split"], int(match["count"]))
-            found[key][int(match["index"])] = name
+            other = found[key].setdefault(int(match["index"]), name)
+            if other != name:
+                raise ShardError(f"{where}: {other} and {name} are the same shard; remove one of them")
     _check(found, where)
     return [
         ShardFile(name, split) for (_, split, _), files in sorted(found.items()) for _, name in sorted(files.items())
@@ -73,6 +75,9 @@ def _check(found: Mapping[Tuple[str, str, int], Mapping[int, str]], where: str) 
                 f"{where}: the {split} shards disagree on how many there are; remove those of another version"
             )
         for count, files in counts:
+            beyond = [name for index, name in files.items() if index >= count]
+            if beyond:
+                raise ShardError(f"{where}: {beyond[0]} is beyond the {count} shards that its name tells; rename it")
             missing = sorted(set(range(count)) - set(files))
             if missing:
                 raise ShardError(f"{where}: of {count} {split} shards number {missing} is missing; fetch it again")
@@ -108,6 +113,7 @@ def list_clips(
                     f"{Path(folder, shard.name)}: clip {record.name!r} is also in {other}; remove one of them"
                 )
             labels = record.frame_labels
+            _check_record(Path(folder, shard.name), record)
             clips[record.name] = {
                 "clip": record.name,
                 "split": shard.split,
@@ -117,6 +123,18 @@ def list_clips(
                 "labels": sorted({int(label) for label in labels if label != UNLABELLED}),
             }
     return [clips[name] for name in sorted(clips)]
+
+
+def _check_record(path: Path, record: ClipRecord) -> None:
+    where = f"{path}: clip {record.name!r}"
+    if not len(record):
+        raise ShardError(f"{where} has no frames; write the shard without it")
+    if record.frame_labels.min() < UNLABELLED:
+        raise ShardError(f"{where} has the label {record.frame_labels.min()}; phases count from 0, -1 is none")
+    try:
+        decode_jpegs(record.frames[:1])
+    except ShardError as error:
+        raise ShardError(f"{where}: {error}") from error
 
 
 def splits_of(

@@ -91,7 +91,7 @@ def check_payload(file: BinaryIO, path: Union[str, Path], number: int, crc: int,
 def damaged(path: Union[str, Path], number: int, problem: str) -> ShardError:
     """The error for a bad record; `number` counts from 0."""
     return ShardError(
-        f"{path}: record {number} {problem}; get the file again, or delete it and run the stage that writes it"
+        f"{path}: record {number} {problem}; get the file again; if it is a target's, delete that folder and run again"
     )
 
 

@@ -74,6 +74,20 @@ def test_a_replaced_clip_redoes_its_chunk_and_its_shard_alone(folder):
     assert len(changed) == 2
 
 
+def test_another_number_of_shards_is_another_shard(folder):
+    """The file's name holds the number: the old one must not be taken for the new."""
+    settings = settings_for(folder)
+    other = dataclasses.replace(settings, shards=dataclasses.replace(settings.shards, num_val_shards=2))
+    assert fingerprints(settings)["val0"] != fingerprints(other)["val0"]
+
+
+def test_a_file_that_cannot_be_read_is_a_clip_with_a_problem_and_stops_no_other(folder):
+    (folder / "linked.mp4").symlink_to(folder / "nowhere.mp4")
+    with settings_module.using(settings_for(folder)):
+        clips = {clip.name: clip.identity for clip in catalog(settings_module.current()).clips}
+    assert len(clips) == 41 and clips["linked.mp4"] == "unreadable"
+
+
 def test_touching_a_file_changes_nothing(folder):
     before = fingerprints(settings_for(folder))
     os.utime(folder / "clip_07.mp4", (time.time() + 5, time.time() + 5))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import child, supervisor
 from pipeline import settings as settings_module
-from pipeline import supervisor
 from tcc.config import FramesConfig, Settings, TrainingConfig
 from tests.pipeline.toy import ToyFirst, ToySecond
 
@@ -164,3 +164,19 @@ def test_onednn_is_on_where_it_works(tmp_path, monkeypatch, vendor, python, on):
     if vendor:
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nvendor_id : {vendor}\n")
     assert ("TF_ENABLE_ONEDNN_OPTS" in supervisor.tensorflow_environment(python)) == on
+
+
+def test_what_a_killed_run_left_half_written_is_removed_and_a_download_is_not(tmp_path):
+    work = tmp_path / "work"
+    (work / "clips").mkdir(parents=True)
+    gone = ["train.tfrecord.21472.part", "manifest.json.tmp", "clips/.labels.csv.17.tmp", "features.npz.tmp"]
+    kept = [
+        "pouring_train-0-of-2.tfrecord.part",
+        "pouring_train-0-of-2.tfrecord.part.json",
+        "clips/a.tfrecord",
+        "log.txt",
+    ]
+    for name in [*gone, *kept]:
+        (work / name).write_bytes(b"x")
+    child._remove_leftovers(work)
+    assert sorted(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file()) == sorted(kept)

@@ -98,3 +98,8 @@ def test_what_a_run_will_stop_at_is_told_before():
         "2 usable clips to train on, a batch takes [training] batch_size = 4 different ones; give more clips, or other splits",
     ]
     assert split_warnings([ClipCheck(split, split, sampled=1) for split in ("train", "val", "test")], 1) == []
+
+
+def test_a_carriage_return_in_a_name_stays_in_its_cell():
+    rows = list(csv.DictReader(io.StringIO(as_csv([ClipCheck("a\rb.mp4", "train")]), newline="")))
+    assert [one["clip"] for one in rows] == ["a\rb.mp4"]

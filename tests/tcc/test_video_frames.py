@@ -19,7 +19,7 @@ import pytest
 import simplejpeg
 
 from tcc.config import FramesConfig
-from tcc.errors import LabelError, ShardError
+from tcc.errors import LabelError, ShardError, VideoError
 from tcc.video import (
     ClipInfo,
     DecodeJob,
@@ -37,6 +37,7 @@ from tcc.video import (
     write_shard,
 )
 from tcc.video.clip_labels import FramePhases
+from tcc.video.frames import _HUNG_ADVICE as HUNG_ADVICE
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.pictures import BgrPicture
 from tcc.video.readers import OpenCVReader, PyAVReader
@@ -112,11 +113,24 @@ def test_a_crash_and_a_hang_cost_their_clip_and_are_not_tried_again(tmp_path):
     assert [row["clip"] for row in result.clips] == ["a.mp4", "z.mp4"]
     assert result.skipped == [
         {"clip": "crash.mp4", "reason": "decoder_crashed: signal SIGSEGV"},
-        {"clip": "hang.mp4", "reason": "decoder_hung: no progress for 3 s"},
+        {"clip": "hang.mp4", "reason": "decoder_hung: no progress for 3 s" + HUNG_ADVICE},
     ]
     assert write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly) == result
     attempts = {path.name.split(".")[0]: path.read_text() for path in (tmp_path / "in").glob("*.attempts")}
     assert attempts == {"a": "x", "crash": "x", "hang": "x", "z": "x"}
+
+
+@pytest.mark.parametrize("name", ["away.mp4", "replaced.mp4"])
+def test_a_video_that_goes_away_or_changes_meanwhile_is_not_taken_for_a_bad_one(tmp_path, name):
+    """Its folder may have been unmounted for a moment: nothing is remembered, and the next run goes on."""
+    clips = make(tmp_path / "in", ["a.mp4", name])
+    with pytest.raises(VideoError, match=rf"{name}: went away or changed while it was decoded; run again when it is"):
+        write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly)
+    assert not list((tmp_path / "out").rglob("*.failed.json"))
+    assert not list((tmp_path / "out").rglob(f"{name}-*"))
+    for moved in (tmp_path / "in").glob("*.elsewhere"):
+        moved.rename(moved.with_suffix(""))
+    assert [row["clip"] for row in write(clips, tmp_path / "in", tmp_path / "out").clips] == ["a.mp4", name]
 
 
 def test_a_resumed_run_keeps_what_is_whole_and_redoes_what_is_not(tmp_path):

@@ -194,10 +194,10 @@ def test_the_identity_follows_content_and_names_and_nothing_else(tmp_path):
 
 def test_an_interrupted_hashing_keeps_what_it_has_and_names_what_is_gone(tmp_path):
     touch(tmp_path, "a/1.jpg")
-    with pytest.raises(VideoError, match=r"gone: cannot be read \(No such file or directory\); change its permissions"):
+    with pytest.raises(VideoError, match=r"gone: went away \(No such file or directory\); run again"):
         hash_image_folders(tmp_path, ["a", "gone"], HashCache(tmp_path / "cache.json"))
     assert str(tmp_path / "a") in (tmp_path / "cache.json").read_text()
-    with pytest.raises(VideoError, match=r"a/2.jpg: cannot be read \(No such file or directory\)"):
+    with pytest.raises(VideoError, match=r"a/2.jpg: went away \(No such file or directory\)"):
         HashCache(tmp_path / "cache.json").sha256_of_folder(tmp_path / "a", ["1.jpg", "2.jpg"])
 
 
@@ -253,9 +253,9 @@ def test_images_of_one_clip_may_differ_in_kind_and_size(tmp_path):
     assert [number_of(image) for image in images] == [0, 1]
 
 
-def test_a_single_image_is_a_clip_without_duration(tmp_path):
+def test_a_single_image_lasts_as_long_as_its_rate_says(tmp_path):
     index = read_image_index(write_images(tmp_path / "a", 1), 30)
-    assert (len(index), index.period_seconds, index.duration_seconds) == (1, 0.0, 0.0)
+    assert (len(index), index.period_seconds, index.duration_seconds) == (1, 0.0, 1 / 30)
 
 
 COLORS = np.array([[[10, 120, 250], [40, 80, 160]]], np.uint8)

@@ -65,7 +65,7 @@ def test_a_gif_and_odd_sizes_and_a_single_frame(tmp_path):
     odd = probe_clip(write_video(tmp_path / "o.mp4", times_at(25, 9), size=(97, 65), pixel_format="yuv444p", rate=25))
     assert (odd.width, odd.height, odd.num_frames, odd.fps, odd.problem) == (97, 65, 9, 25.0, "")
     one = probe_clip(write_video(tmp_path / "one.mp4", [0.0]))
-    assert (one.num_frames, one.duration_seconds, one.problem) == (1, 0.0, "")
+    assert (one.num_frames, one.problem) == (1, "") and one.duration_seconds > 0
 
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.webm"])

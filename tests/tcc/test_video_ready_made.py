@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simplejpeg
 
 from tcc.errors import LabelError, ShardError
 from tcc.video.ready_made import ShardFile, find_shards, list_clips, phase_names, shards_by_name, splits_of, write_again
 from tcc.video.shards import ClipRecord, read_records, write_records
 from tests.golden import golden_path
 
+FRAMES = tuple(simplejpeg.encode_jpeg(np.full((8, 8, 3), level, np.uint8)) for level in (0, 100, 200))
 
-def record(name, labels=(0, 0, 1), frames=(b"a", b"b", b"c")):
+
+def record(name, labels=(0, 0, 1), frames=FRAMES):
     return ClipRecord(name, list(frames), np.arange(len(frames)) / 1.0, np.array(labels, np.int64))
 
 
@@ -47,6 +50,8 @@ def test_our_own_shards_are_found_in_the_right_order():
         (["a_train-0-of-3.tfrecord", "a_train-2-of-3.tfrecord"], r"of 3 train shards number \[1\] is missing"),
         (["a_train-0-of-1.tfrecord", "a_train-0-of-2.tfrecord"], "train shards disagree on how many there are"),
         (["a_val-0-of-1.tfrecord"], "holds no training shard"),
+        (["a_train-0-of-1.tfrecord", "a_train-00000-of-00001.tfrecords"], "are the same shard; remove one of them"),
+        (["a_train-0-of-1.tfrecord", "a_train-1-of-1.tfrecord"], "a_train-1-of-1.tfrecord is beyond the 1 shards"),
     ],
 )
 def test_a_folder_that_is_no_whole_set_is_refused(names, message):
@@ -117,7 +122,7 @@ def test_frames_are_copied_and_times_are_completed(tmp_path):
     assert [row["clip"] for row in index] == ["t1", "u3", "v0"]
     again = list(read_records(tmp_path / "again.tfrecord"))
     assert [clip.name for clip in again] == ["t1", "u3", "v0"]
-    assert all(clip.frames == [b"a", b"b", b"c"] for clip in again)
+    assert all(clip.frames == list(FRAMES) for clip in again)
     np.testing.assert_array_equal(again[2].frame_labels, [-1, 4, 2])
 
 
@@ -133,3 +138,17 @@ def test_the_references_own_shard_goes_in(tmp_path):
         np.testing.assert_array_equal(clip.frame_labels, expected[f"{number}_frame_labels"])
         assert clip.frames[0] == expected[f"{number}_jpeg_first"].tobytes()
         np.testing.assert_allclose(clip.timestamps, np.arange(len(clip)) / 15.0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (record("x", labels=(), frames=()), "clip 'x' has no frames"),
+        (record("x", labels=(0, -5, 0)), "clip 'x' has the label -5; phases count from 0, -1 is none"),
+        (record("x", frames=(b"no jpeg", *FRAMES[1:])), "clip 'x': frame 0 is no JPEG"),
+    ],
+)
+def test_a_clip_that_no_later_stage_could_use_is_refused(tmp_path, broken, message):
+    write_records(tmp_path / "p_train-0-of-1.tfrecord", [broken])
+    with pytest.raises(ShardError, match=message):
+        list_clips(tmp_path, find_shards(tmp_path))

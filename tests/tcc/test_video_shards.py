@@ -188,7 +188,7 @@ def test_damage_is_noticed_with_file_and_record(tmp_path):
         damaged = bytearray(whole)
         damaged[position] ^= 1
         path.write_bytes(bytes(damaged))
-        with pytest.raises(ShardError, match=rf"a\.tfrecord: {message}; get the file again, or delete it"):
+        with pytest.raises(ShardError, match=rf"a\.tfrecord: {message}; get the file again; if it is a target's"):
             list(read_records(path))
     for length in (second + 5, second + 100, len(whole) - 2):
         path.write_bytes(whole[:length])
