@@ -63,17 +63,18 @@ def sequence_contrastive_loss(
 
     # Frames that meet in one softmax form a group: those of a video, or those of the batch.
     num_groups = 1 if negatives.startswith("batch") else num_videos
-    group = lambda array, *last: tf.reshape(array, [num_groups, -1, *last])  # noqa: E731
+    num_rows = 2 * num_frames * num_videos // num_groups
+    rows = tf.reshape(embeddings, [num_groups, num_rows, size])
+    valid = tf.reshape(valid, [num_groups, num_rows])
+    nearness = _nearness(positions, lengths, variance, (num_groups, num_rows))
     positives, contrasted = _pairs(num_videos // num_groups, num_frames, negatives)
-    valid, rows = group(valid), group(embeddings, size)
     columns = valid[:, tf.newaxis, :]
-    frame_lengths = group(tf.broadcast_to(lengths[..., tf.newaxis], shape))
 
     logits = tf.matmul(rows, rows, transpose_b=True) / temperature
     log_similar = tf.nn.log_softmax(_keep(logits, contrasted * columns))
     if epsilon:
         log_similar = tf.math.log(tf.exp(log_similar) + epsilon)
-    log_near = tf.nn.log_softmax(_keep(_nearness(group(positions), frame_lengths, variance), positives * columns))
+    log_near = tf.nn.log_softmax(_keep(nearness, positives * columns))
     near = tf.exp(log_near) * positives * columns
     costs = tf.reduce_sum(near * (log_near - log_similar), axis=-1)
     return tf.reduce_sum(valid * costs) / tf.maximum(tf.reduce_sum(valid), 1.0)
@@ -107,7 +108,9 @@ def _keep(logits, kept):
     return logits * kept + _LEFT_OUT * (1.0 - kept)
 
 
-def _nearness(positions, lengths, variance: float):
+def _nearness(positions, lengths, variance: float, shape):
+    lengths = tf.reshape(tf.broadcast_to(lengths[..., tf.newaxis], positions.shape), shape)
+    positions = tf.reshape(positions, shape)
     stretch = lengths[:, tf.newaxis, :] / lengths[:, :, tf.newaxis]
     apart = positions[:, :, tf.newaxis] * stretch - positions[:, tf.newaxis, :]
     return -tf.square(apart) / (2.0 * variance)
