@@ -25,7 +25,7 @@ def golden_cycle_settings(case, arrays, *, times_given=True):
         "temperature": case["temperature"],
         "variance_weight": case["variance_lambda"],
         "label_smoothing": case["label_smoothing"],
-        "huber_delta": case["huber_delta"],
+        "huber_delta": case.get("huber_delta", 0.1),
         "normalize_indices": case["normalize_indices"],
         "normalize_embeddings": case["normalize_embeddings"],
     }
