@@ -120,7 +120,7 @@ def sequence_contrastive_loss(
     l2_normalize=True,
     pad_weight=0.0,
 ):
-    """`pad_weight`: of a pair with a padded frame in the denominator, a slip of the released code; 0 is right."""
+    """`pad_weight`: what every padded frame weighs in the denominator, a slip of the released code; 0 is right."""
     embeddings = _prepared(embeddings, l2_normalize)
     num_videos, _, num_frames, _ = embeddings.shape
     mask = np.ones(embeddings.shape[:3]) if mask is None else np.asarray(mask)
@@ -137,8 +137,8 @@ def sequence_contrastive_loss(
         largest = max(exponents.values())
         denominator = 0.0
         for c in frames:
-            if _contrasted(row, c, negatives):
-                denominator += (1.0 if mask[c] else pad_weight) * math.exp(exponents[c] - largest)
+            weight = float(_contrasted(row, c, negatives)) if mask[c] else pad_weight
+            denominator += weight * math.exp(exponents[c] - largest)
         labels = [math.exp(-(_apart(row, c, frame_indices, sequence_lengths) ** 2) / (2 * variance)) for c in positives]
         for c, label in zip(positives, labels):
             q = label / sum(labels)
