@@ -1,4 +1,4 @@
-"""What the tests of the losses share: random embeddings, gradients, golden settings, and inputs that are hard to bear."""
+"""What the tests of the losses share: random embeddings, gradients, and the settings of golden cases."""
 
 from __future__ import annotations
 
@@ -56,17 +56,3 @@ def finite_difference(function, array, positions, *, width=1e-2):
 # Times that are uneven, and clips of unequal length, so that no symmetry hides a swapped index.
 FRAME_INDICES = np.array([[0, 2, 3, 7, 11], [1, 2, 8, 9, 10], [3, 4, 5, 6, 30]])
 SEQUENCE_LENGTHS = np.array([12, 14, 40])
-
-EXTREMES = {
-    "constant": np.ones((3, 6, 8), np.float32),
-    "zero": np.zeros((3, 6, 8), np.float32),
-    "far apart": random_embeddings(3, 6, 8, scale=30.0),
-    "huge": random_embeddings(3, 6, 8, scale=1e4),
-    "huge and shifted": random_embeddings(3, 6, 8) + np.float32(1e4),
-    "one hot": np.float32(1e4) * np.eye(8, dtype=np.float32)[np.array([[0, 1, 2, 3, 4, 5]] * 3)],
-    "two frames": random_embeddings(2, 2, 8),
-    "duplicated frames": np.repeat(random_embeddings(3, 3, 8), 2, axis=1),
-    "float16": random_embeddings(3, 6, 8).astype(np.float16),
-    "float16 huge": random_embeddings(3, 6, 8, scale=1e4).astype(np.float16),
-    "tiny": random_embeddings(3, 6, 8, scale=1e-30),
-}
