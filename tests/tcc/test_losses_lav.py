@@ -84,6 +84,13 @@ def test_small_gamma_is_hard_dtw_and_its_way():
     assert set(np.round(np.unique(alignment), 5)) == {0.0, 1.0}
 
 
+def test_huge_costs_do_not_leak_around_the_table():
+    """A way along the border of costs of 1e20 is dearer than any way through the table, whatever stands outside."""
+    costs = random_costs(7, 9)
+    expected = reference.hard_dtw(costs.astype(np.float64))
+    np.testing.assert_allclose(losses.soft_dtw(np.float32(1e20) * costs), 1e20 * expected, rtol=1e-5)
+
+
 def test_large_gamma_is_the_mean_over_all_ways():
     costs = random_costs(4, 4)
     ways = reference.monotonic_ways(4, 4)
