@@ -17,7 +17,8 @@ EXTREMES = {
     "huge": random_embeddings(4, 6, 8, scale=1e4),
     "huge and shifted": random_embeddings(4, 6, 8) + np.float32(1e4),
     "one hot": np.float32(1e4) * np.eye(8, dtype=np.float32)[np.array([[0, 1, 2, 3, 4, 5]] * 4)],
-    "one hot, reversed": np.float32(1e4) * np.eye(8, dtype=np.float32)[[[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]] * 2],
+    "one hot, reversed": np.float32(1e4)
+    * np.eye(8, dtype=np.float32)[np.array([[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]] * 2)],
     "two frames": random_embeddings(4, 2, 8),
     "duplicated frames": np.repeat(random_embeddings(4, 3, 8), 2, axis=1),
     "one frame is zero": random_embeddings(4, 6, 8) * (np.arange(6) != 2)[:, np.newaxis].astype(np.float32),
