@@ -264,8 +264,7 @@ class TrainingConfig:
     seed: int = 0  # initial weights, batches, augmentation and dropout follow from it
     num_steps: int = 1000  # optimizer steps
     batch_size: int = 4  # B, clips per step
-    learning_rate: float = 1e-3  # Adam
-    warmup_steps: int = 0  # steps over which the learning rate rises from zero
+    learning_rate: float = 1e-3  # initial rate; [schedule] says how it changes
     weight_decay: float = 1e-5  # weight of the mean of the squared-weight terms, as the reference
     clip_norm: float = 1.0  # global norm that gradients are clipped to; 0: no clipping
     similarity: str = "negative_squared_l2"  # negative_squared_l2, dot, cosine
@@ -288,11 +287,46 @@ class TrainingConfig:
         check_at_least("batch_size", self.batch_size, 2)
         for name in ("learning_rate", "temperature", "variance_floor"):
             check_at_least(name, getattr(self, name), 1e-12)
-        for name in ("warmup_steps", "weight_decay", "clip_norm", "variance_weight", "tcn_weight", "tcn_l2_weight"):
+        for name in ("weight_decay", "clip_norm", "variance_weight", "tcn_weight", "tcn_l2_weight"):
             check_at_least(name, getattr(self, name), 0)
         check_between("label_smoothing", self.label_smoothing, 0, 1)
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
             check_at_least(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """[optimizer] How gradients change the weights."""
+
+    kind: str = "adam"  # adam, adamw (weights shrink besides), momentum
+    momentum: float = 0.9  # momentum: share of the last step that is kept
+    decay: float = 0.01  # adamw: share of the learning rate by which the weights shrink in each step
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("adam", "adamw", "momentum"))
+        check_between("momentum", self.momentum, 0, 1)
+        check_at_least("decay", self.decay, 0)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """[schedule] The learning rate over time."""
+
+    kind: str = "fixed"  # fixed, exponential, manual, polynomial, cosine
+    warmup_steps: int = 0  # steps over which the rate rises from zero
+    decay_steps: int = 1000  # exponential: between two decays; polynomial, cosine: until the end is reached
+    decay_rate: float = 0.97  # exponential, manual: factor of each decay
+    boundaries: Tuple[int, ...] = (5000, 10000)  # manual: steps at which the rate decays
+    power: float = 1.0  # polynomial
+    end_fraction: float = 0.0  # polynomial, cosine: share of the initial rate that is left at the end
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("fixed", "exponential", "manual", "polynomial", "cosine"))
+        check_at_least("warmup_steps", self.warmup_steps, 0)
+        check_at_least("decay_steps", self.decay_steps, 1)
+        check_between("decay_rate", self.decay_rate, 1e-12, 1)
+        check_at_least("power", self.power, 1e-12)
+        check_between("end_fraction", self.end_fraction, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -392,6 +426,8 @@ SECTIONS = {
     "augmentation": AugmentationConfig,
     "embedder": EmbedderConfig,
     "training": TrainingConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
     "selection": SelectionConfig,
     "embedding": EmbeddingConfig,
     "evaluation": EvaluationConfig,
@@ -417,6 +453,8 @@ class Settings:
     augmentation: AugmentationConfig = AugmentationConfig()
     embedder: EmbedderConfig = EmbedderConfig()
     training: TrainingConfig = TrainingConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     selection: SelectionConfig = SelectionConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

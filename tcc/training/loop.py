@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Union
 
 import numpy as np
 
-from tcc.config import AugmentationConfig, SamplingConfig, TrainingConfig
+from tcc.config import AugmentationConfig, OptimizerConfig, SamplingConfig, ScheduleConfig, TrainingConfig
 from tcc.dataset import Batch, Clips, draw_batch, prefetch
 from tcc.dataset.batches import DROPOUT, seeded_generator
 from tcc.device import require_device
@@ -21,7 +21,7 @@ from tcc.models import draw_dropout_masks
 from tcc.progress import Interrupted, Progress, silent
 from tcc.training import checkpoints
 from tcc.training.history import History, read_history
-from tcc.training.optimizer import Adam
+from tcc.training.optimizer import build_optimizer
 from tcc.training.schedules import learning_rate_at
 from tcc.training.standardization import standardize
 from tcc.training.step import TrainingStep
@@ -54,6 +54,8 @@ def train(
     *,
     sampling: SamplingConfig,
     training: TrainingConfig,
+    optimizer: Optional[OptimizerConfig] = None,
+    schedule: Optional[ScheduleConfig] = None,
     augmentation: Optional[AugmentationConfig] = None,
     validation_source: Optional[Clips] = None,
     progress: Progress = silent,
@@ -69,7 +71,8 @@ def train(
       encoder: `tcc.models.Encoder`, freshly built from training.seed.
       directory: of this training alone; made where it is absent. Checkpoints of other steps in it are removed.
       sampling: which frames enter a step.
-      training: method, optimizer, lengths.
+      training: method and lengths.
+      optimizer, schedule: how gradients change the weights, and at which rate; None: Adam at a fixed rate.
       augmentation: random changes of the training clips; None: none.
       validation_source: clips whose losses, without training on them, are added to the history at each checkpoint.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
@@ -81,10 +84,10 @@ def train(
     require_device()
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    optimizer = Adam(encoder.trained_variables())
-    first = _resume(directory, source, encoder, optimizer, training)
+    built = build_optimizer(optimizer or OptimizerConfig(), encoder.trained_variables())
+    first = _resume(directory, source, encoder, built, training)
     session = _Session(
-        source, encoder, optimizer, directory, sampling, training, augmentation, validation_source, first
+        source, encoder, built, directory, sampling, training, schedule, augmentation, validation_source, first
     )
     with contextlib.closing(session):
         session.run(progress, should_stop)
@@ -93,7 +96,7 @@ def train(
     return TrainingResult(training.num_steps, losses, session.history.path, session.clock.input_share())
 
 
-def _resume(directory: Path, source: Clips, encoder: Any, optimizer: Adam, training: TrainingConfig) -> int:
+def _resume(directory: Path, source: Clips, encoder: Any, optimizer: Any, training: TrainingConfig) -> int:
     """Steps done before: restores the newest checkpoint, or prepares the encoder for the first step."""
     checkpoints.remove_checkpoints(directory, keep=lambda step: True)
     step = checkpoints.newest_checkpoint(directory)
@@ -113,11 +116,22 @@ class _Session:
     """One run of a training, from one step to the end or an interruption."""
 
     def __init__(
-        self, source, encoder, optimizer, directory, sampling, training, augmentation, validation_source, first
+        self,
+        source,
+        encoder,
+        optimizer,
+        directory,
+        sampling,
+        training,
+        schedule,
+        augmentation,
+        validation_source,
+        first,
     ):
         self.source, self.encoder, self.optimizer = source, encoder, optimizer
         self.directory, self.sampling, self.training = directory, sampling, training
-        self.augmentation, self.validation_source, self.first = augmentation, validation_source, first
+        self.schedule, self.augmentation = schedule or ScheduleConfig(), augmentation
+        self.validation_source, self.first = validation_source, first
         self.step_function = TrainingStep(encoder, optimizer, training)
         self.history = History(directory, last_step=first)
         self.summaries = Summaries(directory)
@@ -141,9 +155,7 @@ class _Session:
                     raise Interrupted(f"stopped at step {done} of {last}; the next run goes on from its checkpoint")
 
     def train_on(self, batch: Batch) -> Dict[str, float]:
-        rate = learning_rate_at(
-            batch.step, learning_rate=self.training.learning_rate, warmup_steps=self.training.warmup_steps
-        )
+        rate = learning_rate_at(batch.step, learning_rate=self.training.learning_rate, schedule=self.schedule)
         losses = self.step_function(batch, rate)
         check_finite(losses, batch.step + 1, [self.source.names[clip] for clip in batch.clips])
         return {**losses, "learning_rate": rate}

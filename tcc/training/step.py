@@ -10,7 +10,7 @@ import tensorflow as tf
 from tcc.config import TrainingConfig
 from tcc.dataset import Batch
 from tcc.losses import cycle_consistency_loss, time_contrastive_loss
-from tcc.training.optimizer import Adam, clip_by_global_norm, global_norm
+from tcc.training.optimizer import clip_by_global_norm, global_norm
 
 CYCLE_BACK_LOSS_OF_METHOD = {
     "tcc_regression_variance": "regression_variance",
@@ -27,11 +27,11 @@ class TrainingStep:
 
     Args:
       encoder: `tcc.models.Encoder`, or anything called like it.
-      optimizer: made from encoder.trained_variables().
+      optimizer: from `build_optimizer`, made for encoder.trained_variables().
       training: method, weights of the terms, clipping.
     """
 
-    def __init__(self, encoder: Any, optimizer: Adam, training: TrainingConfig):
+    def __init__(self, encoder: Any, optimizer: Any, training: TrainingConfig):
         self.encoder = encoder
         self.optimizer = optimizer
         self.training = training
