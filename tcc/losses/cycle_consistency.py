@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tcc.errors import SettingsError, ShapeError
-from tcc.losses.cycle_back import cycle_back_classification, cycle_back_regression, cycle_back_regression_variance
-from tcc.losses.similarity import as_float32, l2_normalize, scaled_similarity
+from tcc.errors import ShapeError
+from tcc.losses.cycle_back import check_cycle_back_loss, cycle_back_cost
+from tcc.losses.inputs import frame_times, static_float32
+from tcc.losses.similarity import l2_normalize, scaled_similarity
 from tcc.losses.soft_nearest_neighbor import soft_nearest_neighbor
-from tcc.shapes import check_rank
-
-CYCLE_BACK_LOSSES = ("regression_variance", "regression", "classification")
 
 
 def cycle_consistency_loss(
@@ -25,6 +23,7 @@ def cycle_consistency_loss(
     variance_weight: float = 0.001,
     variance_floor: float = 1e-6,
     label_smoothing: float = 0.1,
+    huber_delta: float = 0.1,
     normalize_indices: bool = True,
     normalize_embeddings: bool = False,
 ):
@@ -37,10 +36,11 @@ def cycle_consistency_loss(
       embeddings: float [B, T, D], any float type; computed in float32.
       frame_indices: int or float [B, T], position of each frame in its clip; default 0 .. T-1.
       sequence_lengths: int or float [B], frames in the whole clip; default T.
-      loss: regression_variance, regression (both need times) or classification (does not).
+      loss: regression_variance, regression, huber (these need times) or classification (does not).
       similarity, temperature: see `tcc.losses.scaled_similarity`.
       variance_weight, variance_floor: see `tcc.losses.cycle_back_regression_variance`.
       label_smoothing: see `tcc.losses.cycle_back_classification`.
+      huber_delta: see `tcc.losses.cycle_back_huber`; in units of time, that is of the clip with normalize_indices.
       normalize_indices: time is frame index / sequence length; else the frame index itself.
       normalize_embeddings: divide each embedding by its L2 norm first.
     Returns: scalar float32; finite, as is its gradient, for finite embeddings.
@@ -50,11 +50,9 @@ def cycle_consistency_loss(
     >>> embeddings = tf.random.stateless_normal([4, 20, 128], seed=[0, 0])
     >>> value = cycle_consistency_loss(embeddings, loss="classification")
     """
-    embeddings = as_float32(tf.convert_to_tensor(embeddings))
-    check_rank("embeddings", embeddings, 3, axes="B T D")
+    embeddings = checked_sequences(embeddings, loss)
     num_sequences, num_frames, _ = embeddings.shape
-    _check_sizes(num_sequences, num_frames, embeddings.shape, loss)
-    times = _times(frame_indices, sequence_lengths, num_sequences, num_frames, normalize_indices)
+    times = frame_times(frame_indices, sequence_lengths, (num_sequences, num_frames), normalize=normalize_indices)
     if normalize_embeddings:
         embeddings = l2_normalize(embeddings)
 
@@ -64,39 +62,28 @@ def cycle_consistency_loss(
         query, tf.gather(embeddings, through), similarity=similarity, temperature=temperature
     )
     logits = scaled_similarity(neighbor, query, similarity=similarity, temperature=temperature)
-    if loss == "classification":
-        return cycle_back_classification(logits, label_smoothing=label_smoothing)
-    times = tf.gather(times, start)
-    if loss == "regression":
-        return cycle_back_regression(logits, times)
-    return cycle_back_regression_variance(logits, times, variance_weight=variance_weight, variance_floor=variance_floor)
+    return cycle_back_cost(
+        logits,
+        tf.gather(times, start),
+        loss=loss,
+        label_smoothing=label_smoothing,
+        variance_weight=variance_weight,
+        variance_floor=variance_floor,
+        huber_delta=huber_delta,
+    )
 
 
-def _check_sizes(num_sequences, num_frames, shape, loss) -> None:
-    if loss not in CYCLE_BACK_LOSSES:
-        raise SettingsError(f"loss: must be one of {', '.join(CYCLE_BACK_LOSSES)}; got {loss!r}")
-    if num_sequences is None or num_frames is None or shape[2] is None:
-        raise ShapeError(f"embeddings: the shape must be static, got {list(shape)}; set it before the loss")
+def checked_sequences(embeddings, loss: str):
+    """Embeddings as float32 [B, T, D], in which cycles can be walked and paid for by `loss`."""
+    check_cycle_back_loss(loss)
+    embeddings = static_float32("embeddings", embeddings, axes="B T D")
+    num_sequences, num_frames, _ = embeddings.shape
+    got = f"got shape {list(embeddings.shape)}"
     if num_sequences < 2:
-        raise ShapeError(
-            f"embeddings: a cycle needs two sequences, got shape {list(shape)} (B={num_sequences}); pass B >= 2"
-        )
+        raise ShapeError(f"embeddings: a cycle needs two sequences, {got} (B={num_sequences}); pass B >= 2")
     if num_frames < 2:
-        raise ShapeError(f"embeddings: a cycle needs two frames, got shape {list(shape)} (T={num_frames}); pass T >= 2")
-
-
-def _times(frame_indices, sequence_lengths, num_sequences, num_frames, normalize_indices):
-    if frame_indices is None:
-        frame_indices = np.tile(np.arange(num_frames, dtype=np.float32), (num_sequences, 1))
-    if sequence_lengths is None:
-        sequence_lengths = np.full(num_sequences, num_frames, dtype=np.float32)
-    times = tf.cast(frame_indices, tf.float32)
-    lengths = tf.cast(sequence_lengths, tf.float32)
-    if tuple(times.shape) != (num_sequences, num_frames):
-        raise ShapeError(f"frame_indices: expected [{num_sequences}, {num_frames}], got shape {list(times.shape)}")
-    if tuple(lengths.shape) != (num_sequences,):
-        raise ShapeError(f"sequence_lengths: expected [{num_sequences}], got shape {list(lengths.shape)}")
-    return times / lengths[:, tf.newaxis] if normalize_indices else times
+        raise ShapeError(f"embeddings: a cycle needs two frames, {got} (T={num_frames}); pass T >= 2")
+    return embeddings
 
 
 def _ordered_pairs(num_sequences: int):

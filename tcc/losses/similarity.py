@@ -32,7 +32,7 @@ def scaled_similarity(query, candidates, *, similarity: str = "negative_squared_
     if similarity == "cosine":
         query, candidates = l2_normalize(query), l2_normalize(candidates)
     if similarity == "negative_squared_l2":
-        values = -_squared_distances(query, candidates)
+        values = -squared_distances(query, candidates)
     else:
         values = tf.matmul(query, candidates, transpose_b=True)
     return values / (float(query.shape[-1]) * temperature)
@@ -56,7 +56,8 @@ def as_float32(embeddings):
     return tf.cast(embeddings, tf.float32), gradient
 
 
-def _squared_distances(query, candidates):
+def squared_distances(query, candidates):
+    """|q - c|^2 of every query frame and every candidate frame: [..., T, D] and [..., S, D] -> [..., T, S]."""
     # Distances do not depend on a common shift; a shift to the middle keeps |q|^2 + |c|^2 - 2 q.c from cancelling.
     center = tf.stop_gradient(tf.reduce_mean(candidates, axis=-2, keepdims=True))
     query, candidates = query - center, candidates - center

@@ -3,5 +3,14 @@
 from tcc.models.backbone import Backbone, build_backbone, pool_to_grid
 from tcc.models.embedder import Embedder, draw_dropout_masks
 from tcc.models.encoder import Encoder
+from tcc.models.triplet_classifier import TripletClassifier
 
-__all__ = ["Backbone", "Embedder", "Encoder", "build_backbone", "draw_dropout_masks", "pool_to_grid"]
+__all__ = [
+    "Backbone",
+    "Embedder",
+    "Encoder",
+    "TripletClassifier",
+    "build_backbone",
+    "draw_dropout_masks",
+    "pool_to_grid",
+]
