@@ -12,7 +12,10 @@ from typing import Any, Tuple
 
 from tcc.errors import SettingsError
 
-METHODS = ("tcc_regression_variance", "tcc_regression", "tcc_classification")
+METHODS = (
+    *("tcc_regression_variance", "tcc_regression", "tcc_huber", "tcc_classification"),
+    *("tcn", "shuffle_and_learn", "tcc_sal_tcn", "supervised", "lav"),
+)
 SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
 BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
 SPLITS = ("train", "val", "test")
@@ -258,9 +261,11 @@ class EmbedderConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """[training] The method and the optimizer."""
+    """[training] The method and its hyperparameters."""
 
-    method: str = "tcc_regression_variance"  # tcc_regression_variance, tcc_regression, tcc_classification
+    method: str = (
+        "tcc_regression_variance"  # see docs/methods.md: tcc_*, tcn, shuffle_and_learn, tcc_sal_tcn, supervised, lav
+    )
     seed: int = 0  # initial weights, batches, augmentation and dropout follow from it
     num_steps: int = 1000  # optimizer steps
     batch_size: int = 4  # B, clips per step
@@ -272,11 +277,23 @@ class TrainingConfig:
     variance_weight: float = 0.001  # weight of the log variance (tcc_regression_variance)
     variance_floor: float = 1e-6  # smallest variance (tcc_regression_variance)
     label_smoothing: float = 0.1  # tcc_classification
+    huber_delta: float = 0.1  # tcc_huber: from this error on the cost grows linearly
     normalize_indices: bool = True  # divide frame indices by the clip's length
     normalize_embeddings: bool = False  # L2-normalize embeddings inside the loss
-    tcn_weight: float = 0.3  # weight of a time-contrastive loss added to the method; 0: none
+    tcn_weight: float = 0.3  # tcc_classification, tcc_huber, tcc_regression*: weight of an added time-contrastive loss
     tcn_positive_window: int = 5  # frames between an anchor and its positive, at most
     tcn_l2_weight: float = 0.002  # regularization of the time-contrastive loss
+    alignment_weight: float = 0.33  # tcc_sal_tcn: weight of cycle consistency
+    sal_weight: float = (
+        0.33  # tcc_sal_tcn: weight of shuffle and learn; what is left of 1 is the time-contrastive loss's
+    )
+    sal_samples: int = 8  # shuffle_and_learn, tcc_sal_tcn: triplets of frames a clip
+    sal_shuffle_fraction: float = 0.75  # shuffle_and_learn, tcc_sal_tcn: share of the triplets that are out of order
+    classifier_label_smoothing: float = 0.0  # shuffle_and_learn, tcc_sal_tcn, supervised
+    lav_gamma: float = 0.1  # lav: smoothing of the soft minimum
+    lav_sigma: float = 10.0  # lav: frames of the clip within which two frames count as near
+    lav_margin: float = 2.0  # lav: squared distance from which on far frames cost nothing
+    lav_alpha: float = 0.5  # lav: weight of the regularization
     checkpoint_every: int = 100  # steps between checkpoints
     log_every: int = 10  # steps between summaries
 
@@ -289,7 +306,17 @@ class TrainingConfig:
             check_at_least(name, getattr(self, name), 1e-12)
         for name in ("weight_decay", "clip_norm", "variance_weight", "tcn_weight", "tcn_l2_weight"):
             check_at_least(name, getattr(self, name), 0)
-        check_between("label_smoothing", self.label_smoothing, 0, 1)
+        for name in ("label_smoothing", "classifier_label_smoothing", "sal_shuffle_fraction"):
+            check_between(name, getattr(self, name), 0, 1)
+        check_between("alignment_weight", self.alignment_weight, 0, 1)
+        check_between("sal_weight", self.sal_weight, 0, 1 - self.alignment_weight)
+        for name in ("huber_delta", "lav_gamma"):
+            check_at_least(name, getattr(self, name), 1e-12)
+        for name in ("lav_sigma", "lav_margin", "lav_alpha"):
+            check_at_least(name, getattr(self, name), 0)
+        check_at_least("sal_samples", self.sal_samples, 1)
+        if self.method == "lav" and self.batch_size % 2:
+            raise SettingsError(f"batch_size: lav aligns clips in pairs, got {self.batch_size}; give an even number")
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
             check_at_least(name, getattr(self, name), 1)
 
