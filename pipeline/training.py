@@ -32,6 +32,8 @@ class TrainTask(StageTask):
             del training[name]
         return {
             "training": training,
+            "optimizer": dataclasses.asdict(settings.optimizer),
+            "schedule": dataclasses.asdict(settings.schedule),
             "sampling": dataclasses.asdict(settings.sampling),
             "augmentation": dataclasses.asdict(settings.augmentation),
             "embedder": dataclasses.asdict(settings.embedder),
@@ -56,6 +58,8 @@ class TrainTask(StageTask):
             job.directory,
             sampling=job.settings.sampling,
             training=job.settings.training,
+            optimizer=job.settings.optimizer,
+            schedule=job.settings.schedule,
             augmentation=job.settings.augmentation,
             progress=job.progress,
             should_stop=job.should_stop,

@@ -12,7 +12,10 @@ from typing import Any, Tuple
 
 from tcc.errors import SettingsError
 
-METHODS = ("tcc_regression_variance", "tcc_regression", "tcc_classification")
+METHODS = (
+    *("tcc_regression_variance", "tcc_regression", "tcc_huber", "tcc_classification"),
+    *("tcn", "shuffle_and_learn", "tcc_sal_tcn", "supervised", "lav"),
+)
 SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
 BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
 SPLITS = ("train", "val", "test")
@@ -258,14 +261,15 @@ class EmbedderConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """[training] The method and the optimizer."""
+    """[training] The method and its hyperparameters."""
 
-    method: str = "tcc_regression_variance"  # tcc_regression_variance, tcc_regression, tcc_classification
+    method: str = (
+        "tcc_regression_variance"  # see docs/methods.md: tcc_*, tcn, shuffle_and_learn, tcc_sal_tcn, supervised, lav
+    )
     seed: int = 0  # initial weights, batches, augmentation and dropout follow from it
     num_steps: int = 1000  # optimizer steps
     batch_size: int = 4  # B, clips per step
-    learning_rate: float = 1e-3  # Adam
-    warmup_steps: int = 0  # steps over which the learning rate rises from zero
+    learning_rate: float = 1e-3  # initial rate; [schedule] says how it changes
     weight_decay: float = 1e-5  # weight of the mean of the squared-weight terms, as the reference
     clip_norm: float = 1.0  # global norm that gradients are clipped to; 0: no clipping
     similarity: str = "negative_squared_l2"  # negative_squared_l2, dot, cosine
@@ -273,11 +277,23 @@ class TrainingConfig:
     variance_weight: float = 0.001  # weight of the log variance (tcc_regression_variance)
     variance_floor: float = 1e-6  # smallest variance (tcc_regression_variance)
     label_smoothing: float = 0.1  # tcc_classification
+    huber_delta: float = 0.1  # tcc_huber: from this error on the cost grows linearly
     normalize_indices: bool = True  # divide frame indices by the clip's length
     normalize_embeddings: bool = False  # L2-normalize embeddings inside the loss
-    tcn_weight: float = 0.3  # weight of a time-contrastive loss added to the method; 0: none
+    tcn_weight: float = 0.3  # tcc_classification, tcc_huber, tcc_regression*: weight of an added time-contrastive loss
     tcn_positive_window: int = 5  # frames between an anchor and its positive, at most
     tcn_l2_weight: float = 0.002  # regularization of the time-contrastive loss
+    alignment_weight: float = 0.33  # tcc_sal_tcn: weight of cycle consistency
+    sal_weight: float = (
+        0.33  # tcc_sal_tcn: weight of shuffle and learn; what is left of 1 is the time-contrastive loss's
+    )
+    sal_samples: int = 8  # shuffle_and_learn, tcc_sal_tcn: triplets of frames a clip
+    sal_shuffle_fraction: float = 0.75  # shuffle_and_learn, tcc_sal_tcn: share of the triplets that are out of order
+    classifier_label_smoothing: float = 0.0  # shuffle_and_learn, tcc_sal_tcn, supervised
+    lav_gamma: float = 0.1  # lav: smoothing of the soft minimum
+    lav_sigma: float = 10.0  # lav: frames of the clip within which two frames count as near
+    lav_margin: float = 2.0  # lav: squared distance from which on far frames cost nothing
+    lav_alpha: float = 0.5  # lav: weight of the regularization
     checkpoint_every: int = 100  # steps between checkpoints
     log_every: int = 10  # steps between summaries
 
@@ -288,11 +304,56 @@ class TrainingConfig:
         check_at_least("batch_size", self.batch_size, 2)
         for name in ("learning_rate", "temperature", "variance_floor"):
             check_at_least(name, getattr(self, name), 1e-12)
-        for name in ("warmup_steps", "weight_decay", "clip_norm", "variance_weight", "tcn_weight", "tcn_l2_weight"):
+        for name in ("weight_decay", "clip_norm", "variance_weight", "tcn_weight", "tcn_l2_weight"):
             check_at_least(name, getattr(self, name), 0)
-        check_between("label_smoothing", self.label_smoothing, 0, 1)
+        for name in ("label_smoothing", "classifier_label_smoothing", "sal_shuffle_fraction"):
+            check_between(name, getattr(self, name), 0, 1)
+        check_between("alignment_weight", self.alignment_weight, 0, 1)
+        check_between("sal_weight", self.sal_weight, 0, 1 - self.alignment_weight)
+        for name in ("huber_delta", "lav_gamma"):
+            check_at_least(name, getattr(self, name), 1e-12)
+        for name in ("lav_sigma", "lav_margin", "lav_alpha"):
+            check_at_least(name, getattr(self, name), 0)
+        check_at_least("sal_samples", self.sal_samples, 1)
+        if self.method == "lav" and self.batch_size % 2:
+            raise SettingsError(f"batch_size: lav aligns clips in pairs, got {self.batch_size}; give an even number")
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
             check_at_least(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """[optimizer] How gradients change the weights."""
+
+    kind: str = "adam"  # adam, adamw (weights shrink besides), momentum
+    momentum: float = 0.9  # momentum: share of the last step that is kept
+    decay: float = 0.01  # adamw: share of the learning rate by which the weights shrink in each step
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("adam", "adamw", "momentum"))
+        check_between("momentum", self.momentum, 0, 1)
+        check_at_least("decay", self.decay, 0)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """[schedule] The learning rate over time."""
+
+    kind: str = "fixed"  # fixed, exponential, manual, polynomial, cosine
+    warmup_steps: int = 0  # steps over which the rate rises from zero
+    decay_steps: int = 1000  # exponential: between two decays; polynomial, cosine: until the end is reached
+    decay_rate: float = 0.97  # exponential, manual: factor of each decay
+    boundaries: Tuple[int, ...] = (5000, 10000)  # manual: steps at which the rate decays
+    power: float = 1.0  # polynomial
+    end_fraction: float = 0.0  # polynomial, cosine: share of the initial rate that is left at the end
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("fixed", "exponential", "manual", "polynomial", "cosine"))
+        check_at_least("warmup_steps", self.warmup_steps, 0)
+        check_at_least("decay_steps", self.decay_steps, 1)
+        check_between("decay_rate", self.decay_rate, 1e-12, 1)
+        check_at_least("power", self.power, 1e-12)
+        check_between("end_fraction", self.end_fraction, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -392,6 +453,8 @@ SECTIONS = {
     "augmentation": AugmentationConfig,
     "embedder": EmbedderConfig,
     "training": TrainingConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
     "selection": SelectionConfig,
     "embedding": EmbeddingConfig,
     "evaluation": EvaluationConfig,
@@ -417,6 +480,8 @@ class Settings:
     augmentation: AugmentationConfig = AugmentationConfig()
     embedder: EmbedderConfig = EmbedderConfig()
     training: TrainingConfig = TrainingConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     selection: SelectionConfig = SelectionConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Deque, Generator, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from tcc.errors import SettingsError, ShapeError
 from tcc.sequences import ClipSequence
 
 # What a generator is for; part of its seed. Never zero: NumPy's seeds ignore trailing zeros.
-ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT = 1, 2, 3, 4, 5
+ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT, TRIPLETS = 1, 2, 3, 4, 5, 6
 
 
 def seeded_generator(seed: int, position: int, purpose: int) -> np.random.Generator:
@@ -124,6 +124,8 @@ class Batch:
       inputs: [B, T, context, h, w, C]; with positives [B, 2T, ...]: T anchors, then the T positives.
       frame_indices: int32 [B, T], position of each anchor in its clip.
       sequence_lengths: int32 [B], frames of the whole clip.
+      labels: int32 [B, T], phase of each anchor; -1 where there is none.
+      triplets, triplet_labels: int32 [R, 3] and [R], see `tcc.losses.draw_triplets`; training adds them where needed.
       dropout_masks: what the embedder's dense layers are multiplied with; training adds them.
     """
 
@@ -132,6 +134,9 @@ class Batch:
     inputs: np.ndarray
     frame_indices: np.ndarray
     sequence_lengths: np.ndarray
+    labels: np.ndarray
+    triplets: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    triplet_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     dropout_masks: Tuple[np.ndarray, ...] = ()
 
 
@@ -179,6 +184,7 @@ def draw_batch(
         inputs=np.stack(inputs),
         frame_indices=np.stack(chosen).astype(np.int32),
         sequence_lengths=source.lengths[clips].astype(np.int32),
+        labels=np.stack([source.labels[clip][frames] for clip, frames in zip(clips, chosen)]).astype(np.int32),
     )
 
 

@@ -1,7 +1,7 @@
 """Checkpoints of a training: folders `step-00000600/`, absent or whole, with the same bytes for the same training.
 
-A checkpoint holds the encoder and the optimizer, whose `iterations` is the step; the step is also the position in the
-data. TensorFlow 2.6 and the newest read each other's.
+A checkpoint holds the encoder, the head where the method has one, and the optimizer, whose `iterations` is the step; the
+step is also the position in the data. TensorFlow 2.6 and the newest read each other's.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
 import tensorflow as tf
 
@@ -18,6 +19,20 @@ from tcc.errors import CheckpointError
 
 _PREFIX = "checkpoint"
 _TEMPORARY = ".writing-"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds: the encoder, the optimizer, and the head where the method has one."""
+
+    encoder: Any
+    optimizer: Any
+    head: Any = None
+
+    def parts(self) -> Dict[str, Any]:
+        """By their names in the checkpoint."""
+        head = {} if self.head is None else {"head": self.head}
+        return {"encoder": self.encoder, "optimizer": self.optimizer, **head}
 
 
 def checkpoint_path(directory: Union[str, Path], step: int) -> Path:
@@ -35,7 +50,7 @@ def list_checkpoints(directory: Union[str, Path]) -> List[int]:
     )
 
 
-def save(directory: Union[str, Path], step: int, encoder: Any, optimizer: Any) -> Path:
+def save(directory: Union[str, Path], step: int, trained: Trained) -> Path:
     """Write the checkpoint of a step: into a temporary folder, which is then renamed. One that is there is kept.
 
     Returns: the checkpoint's folder.
@@ -47,21 +62,21 @@ def save(directory: Union[str, Path], step: int, encoder: Any, optimizer: Any) -
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     # write, not save: save would add a file with the time of day in it.
-    tf.train.Checkpoint(encoder=encoder, optimizer=optimizer).write(str(temporary / _PREFIX))
+    tf.train.Checkpoint(**trained.parts()).write(str(temporary / _PREFIX))
     _to_disk(temporary)
     os.replace(temporary, target)
     _sync(target.parent)
     return target
 
 
-def restore(directory: Union[str, Path], step: int, encoder: Any, optimizer: Any) -> None:
-    """Read the checkpoint of a step into an encoder and its optimizer.
+def restore(directory: Union[str, Path], step: int, trained: Trained) -> None:
+    """Read the checkpoint of a step into an encoder, its optimizer and its head.
 
     Raises: CheckpointError if it is missing or damaged, or not every value found its variable and the reverse.
     """
     path = _existing(directory, step)
-    _read(path, lambda status: status.assert_consumed(), encoder=encoder, optimizer=optimizer)
-    stored = int(optimizer.iterations.numpy())
+    _read(path, lambda status: status.assert_consumed(), **trained.parts())
+    stored = int(trained.optimizer.iterations.numpy())
     if stored != step:
         raise CheckpointError(f"{path}: holds step {stored}; the folder was renamed, delete it and run again")
 

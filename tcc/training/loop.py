@@ -12,19 +12,21 @@ from typing import Any, Callable, Dict, Iterator, Optional, Union
 
 import numpy as np
 
-from tcc.config import AugmentationConfig, SamplingConfig, TrainingConfig
+from tcc.config import AugmentationConfig, OptimizerConfig, SamplingConfig, ScheduleConfig, TrainingConfig
 from tcc.dataset import Batch, Clips, draw_batch, prefetch
-from tcc.dataset.batches import DROPOUT, seeded_generator
+from tcc.dataset.batches import DROPOUT, TRIPLETS, seeded_generator
 from tcc.device import require_device
 from tcc.errors import CheckpointError, TrainingDiverged
+from tcc.losses import draw_triplets
 from tcc.models import draw_dropout_masks
 from tcc.progress import Interrupted, Progress, silent
 from tcc.training import checkpoints
 from tcc.training.history import History, read_history
-from tcc.training.optimizer import Adam
+from tcc.training.methods import build_head, needs_positives, needs_triplets
+from tcc.training.optimizer import build_optimizer
 from tcc.training.schedules import learning_rate_at
 from tcc.training.standardization import standardize
-from tcc.training.step import TrainingStep
+from tcc.training.step import TrainingStep, trained_variables
 from tcc.training.summaries import Summaries
 
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -54,6 +56,8 @@ def train(
     *,
     sampling: SamplingConfig,
     training: TrainingConfig,
+    optimizer: Optional[OptimizerConfig] = None,
+    schedule: Optional[ScheduleConfig] = None,
     augmentation: Optional[AugmentationConfig] = None,
     validation_source: Optional[Clips] = None,
     progress: Progress = silent,
@@ -69,7 +73,8 @@ def train(
       encoder: `tcc.models.Encoder`, freshly built from training.seed.
       directory: of this training alone; made where it is absent. Checkpoints of other steps in it are removed.
       sampling: which frames enter a step.
-      training: method, optimizer, lengths.
+      training: method and lengths.
+      optimizer, schedule: how gradients change the weights, and at which rate; None: Adam at a fixed rate.
       augmentation: random changes of the training clips; None: none.
       validation_source: clips whose losses, without training on them, are added to the history at each checkpoint.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
@@ -81,11 +86,12 @@ def train(
     require_device()
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    optimizer = Adam(encoder.trained_variables())
-    first = _resume(directory, source, encoder, optimizer, training)
-    session = _Session(
-        source, encoder, optimizer, directory, sampling, training, augmentation, validation_source, first
-    )
+    head = build_head(training, encoder.embedder.config.embedding_size, source.labels)
+    built = build_optimizer(optimizer or OptimizerConfig(), trained_variables(encoder, head))
+    trained = checkpoints.Trained(encoder, built, head)
+    first = _resume(directory, source, trained, training)
+    settings = (sampling, training, schedule or ScheduleConfig(), augmentation)
+    session = _Session(source, validation_source, trained, directory, settings, first)
     with contextlib.closing(session):
         session.run(progress, should_stop)
     losses = read_history(directory)[-1]
@@ -93,7 +99,7 @@ def train(
     return TrainingResult(training.num_steps, losses, session.history.path, session.clock.input_share())
 
 
-def _resume(directory: Path, source: Clips, encoder: Any, optimizer: Adam, training: TrainingConfig) -> int:
+def _resume(directory: Path, source: Clips, trained: checkpoints.Trained, training: TrainingConfig) -> int:
     """Steps done before: restores the newest checkpoint, or prepares the encoder for the first step."""
     checkpoints.remove_checkpoints(directory, keep=lambda step: True)
     step = checkpoints.newest_checkpoint(directory)
@@ -103,22 +109,21 @@ def _resume(directory: Path, source: Clips, encoder: Any, optimizer: Adam, train
             "use another directory"
         )
     if step is None:
-        standardize(encoder, source)
+        standardize(trained.encoder, source)
         return 0
-    checkpoints.restore(directory, step, encoder, optimizer)
+    checkpoints.restore(directory, step, trained)
     return step
 
 
 class _Session:
     """One run of a training, from one step to the end or an interruption."""
 
-    def __init__(
-        self, source, encoder, optimizer, directory, sampling, training, augmentation, validation_source, first
-    ):
-        self.source, self.encoder, self.optimizer = source, encoder, optimizer
-        self.directory, self.sampling, self.training = directory, sampling, training
-        self.augmentation, self.validation_source, self.first = augmentation, validation_source, first
-        self.step_function = TrainingStep(encoder, optimizer, training)
+    def __init__(self, source, validation_source, trained, directory, settings, first):
+        self.source, self.validation_source = source, validation_source
+        self.trained, self.encoder, self.directory, self.first = trained, trained.encoder, directory, first
+        self.sampling, self.training, self.schedule, self.augmentation = settings
+        training = self.training
+        self.step_function = TrainingStep(trained.encoder, trained.optimizer, training, trained.head)
         self.history = History(directory, last_step=first)
         self.summaries = Summaries(directory)
         self.clock = _Clock(first, training.num_steps, training.batch_size)
@@ -141,9 +146,7 @@ class _Session:
                     raise Interrupted(f"stopped at step {done} of {last}; the next run goes on from its checkpoint")
 
     def train_on(self, batch: Batch) -> Dict[str, float]:
-        rate = learning_rate_at(
-            batch.step, learning_rate=self.training.learning_rate, warmup_steps=self.training.warmup_steps
-        )
+        rate = learning_rate_at(batch.step, learning_rate=self.training.learning_rate, schedule=self.schedule)
         losses = self.step_function(batch, rate)
         check_finite(losses, batch.step + 1, [self.source.names[clip] for clip in batch.clips])
         return {**losses, "learning_rate": rate}
@@ -161,7 +164,7 @@ class _Session:
 
     def save(self, done: int) -> None:
         self.history.flush()
-        checkpoints.save(self.directory, done, self.encoder, self.optimizer)
+        checkpoints.save(self.directory, done, self.trained)
 
     def is_regular(self, step: int) -> bool:
         return step % self.training.checkpoint_every == 0 or step == self.training.num_steps
@@ -204,16 +207,26 @@ def draw_training_batch(
     training: TrainingConfig,
     augmentation: Optional[AugmentationConfig] = None,
 ) -> Batch:
-    """The batch of a step as the settings say; with positives where there is a time-contrastive term."""
-    return draw_batch(
+    """The batch of a step as the settings say, with the positives and triplets that its method needs."""
+    batch = draw_batch(
         source,
         step,
         seed=training.seed,
         sampling=sampling,
         batch_size=training.batch_size,
-        positive_window=training.tcn_positive_window if training.tcn_weight else 0,
+        positive_window=training.tcn_positive_window if needs_positives(training) else 0,
         augmentation=augmentation,
     )
+    if not needs_triplets(training):
+        return batch
+    triplets, labels = draw_triplets(
+        seeded_generator(training.seed, step, TRIPLETS),
+        batch_size=training.batch_size,
+        num_samples=training.sal_samples,
+        shuffle_fraction=training.sal_shuffle_fraction,
+        num_frames=sampling.num_frames,
+    )
+    return dataclasses.replace(batch, triplets=triplets, triplet_labels=labels)
 
 
 def check_finite(losses: Dict[str, float], step: int, clips: list) -> None:

@@ -1,29 +1,40 @@
-"""Adam, as a `tf.Module` whose state goes into checkpoints that every TensorFlow from 2.6 on reads."""
+"""Optimizers, as `tf.Module`s whose state goes into checkpoints that every TensorFlow from 2.6 on reads."""
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Sequence, Union
 
 import numpy as np
 import tensorflow as tf
+
+from tcc.config import OptimizerConfig
 
 
 class Adam(tf.Module):
     """Adam; with the same gradients its steps are those of Keras 2.6.
 
         m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
-        variable -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
+        variable -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon) + rate decay variable
 
     Args:
       variables: what it will train; their order is part of the checkpoint.
       beta_1, beta_2, epsilon: b1, b2 and epsilon above; t counts steps from 1.
-    Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, end of section 2.
+      decay: share of the rate by which every variable shrinks besides (AdamW); 0: Adam.
+    References: Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, end of section 2; Loshchilov and
+      Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
     """
 
     def __init__(
-        self, variables: Sequence[tf.Variable], *, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+        self,
+        variables: Sequence[tf.Variable],
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        decay: float = 0.0,
     ):
         super().__init__(name="adam")
+        self.decay = np.float32(decay)
         self.beta_1, self.beta_2, self.epsilon = np.float32(beta_1), np.float32(beta_2), np.float32(epsilon)
         self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False, name="iterations")
         self.m: List[tf.Variable] = [_zeros_like(variable, "m") for variable in variables]
@@ -38,7 +49,39 @@ class Adam(tf.Module):
         for variable, gradient, m, v in zip(variables, gradients, self.m, self.v):
             m.assign_add((one - self.beta_1) * (gradient - m))
             v.assign_add((one - self.beta_2) * (tf.square(gradient) - v))
-            variable.assign_sub(rate * m / (tf.sqrt(v) + self.epsilon))
+            change = rate * m / (tf.sqrt(v) + self.epsilon)
+            variable.assign_sub(change + learning_rate * self.decay * variable if self.decay else change)
+
+
+class Momentum(tf.Module):
+    """Stochastic gradient descent with momentum; with the same gradients its steps are those of Keras.
+
+        m = momentum m - rate g,   variable += m
+
+    Args:
+      variables: what it will train; their order is part of the checkpoint.
+      momentum: share of the last step that is kept; 0: plain gradient descent.
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable], *, momentum: float = 0.9):
+        super().__init__(name="momentum")
+        self.momentum = np.float32(momentum)
+        self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False, name="iterations")
+        self.m: List[tf.Variable] = [_zeros_like(variable, "m") for variable in variables]
+
+    def apply(self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], learning_rate: tf.Tensor) -> None:
+        """One step: change every variable by its gradient; both in the constructor's order."""
+        self.iterations.assign_add(1)
+        for variable, gradient, m in zip(variables, gradients, self.m):
+            m.assign(self.momentum * m - learning_rate * gradient)
+            variable.assign_add(m)
+
+
+def build_optimizer(config: OptimizerConfig, variables: Sequence[tf.Variable]) -> Union[Adam, Momentum]:
+    """The optimizer that [optimizer] names, for these variables."""
+    if config.kind == "momentum":
+        return Momentum(variables, momentum=config.momentum)
+    return Adam(variables, decay=config.decay if config.kind == "adamw" else 0.0)
 
 
 def clip_by_global_norm(gradients: Sequence[tf.Tensor], norm: tf.Tensor, clip_norm: float) -> List[tf.Tensor]:

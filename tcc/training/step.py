@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from tcc.config import TrainingConfig
 from tcc.dataset import Batch
-from tcc.losses import cycle_consistency_loss, time_contrastive_loss
-from tcc.training.optimizer import Adam, clip_by_global_norm, global_norm
-
-CYCLE_BACK_LOSS_OF_METHOD = {
-    "tcc_regression_variance": "regression_variance",
-    "tcc_regression": "regression",
-    "tcc_classification": "classification",
-}
+from tcc.training.methods import StepInputs, method_terms
+from tcc.training.optimizer import clip_by_global_norm, global_norm
 
 
 class TrainingStep:
@@ -27,12 +21,14 @@ class TrainingStep:
 
     Args:
       encoder: `tcc.models.Encoder`, or anything called like it.
-      optimizer: made from encoder.trained_variables().
+      optimizer: from `build_optimizer`, made for `trained_variables(encoder, head)`.
       training: method, weights of the terms, clipping.
+      head: from `build_head`; None where the method has none.
     """
 
-    def __init__(self, encoder: Any, optimizer: Adam, training: TrainingConfig):
+    def __init__(self, encoder: Any, optimizer: Any, training: TrainingConfig, head: Any = None):
         self.encoder = encoder
+        self.head = head
         self.optimizer = optimizer
         self.training = training
         self._compiled = tf.function(self._step, autograph=False)
@@ -53,20 +49,20 @@ class TrainingStep:
         """The traced step for batches of this shape, for looking at its operations."""
         return self._compiled.get_concrete_function(*_tensors(batch), tf.constant(0.0, tf.float32))
 
-    def _step(self, inputs, frame_indices, sequence_lengths, dropout_masks, learning_rate):
+    def _step(self, inputs, drawn, dropout_masks, learning_rate):
         with tf.GradientTape() as tape:
             embeddings = self._embed(inputs, dropout_masks, training=True)
-            terms = self._terms(embeddings, frame_indices, sequence_lengths)
-        variables = self.encoder.trained_variables()
+            terms = self._terms(embeddings, drawn)
+        variables = trained_variables(self.encoder, self.head)
         gradients = tape.gradient(terms["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         norm = global_norm(gradients)
         clipped = clip_by_global_norm(gradients, norm, self.training.clip_norm)
         self.optimizer.apply(clipped, variables, learning_rate)
         return {**terms, "gradient_norm": norm}
 
-    def _losses_in_inference(self, inputs, frame_indices, sequence_lengths, dropout_masks):
+    def _losses_in_inference(self, inputs, drawn, dropout_masks):
         embeddings = self._embed(inputs, (), training=False)
-        return self._terms(embeddings, frame_indices, sequence_lengths)
+        return self._terms(embeddings, drawn)
 
     def _embed(self, inputs, dropout_masks, *, training: bool):
         num_clips, num_windows = int(inputs.shape[0]), int(inputs.shape[1])
@@ -74,34 +70,28 @@ class TrainingStep:
         embeddings = self.encoder(windows, training=training, dropout_masks=dropout_masks)
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
-    def _terms(self, embeddings, frame_indices, sequence_lengths) -> Dict[str, tf.Tensor]:
+    def _terms(self, embeddings, drawn) -> Dict[str, tf.Tensor]:
+        frame_indices, sequence_lengths, labels, triplets, triplet_labels = drawn
         num_frames = int(frame_indices.shape[1])
-        anchors, positives = embeddings[:, :num_frames], embeddings[:, num_frames:]
-        config = self.training
-        terms = {"method": method_loss(anchors, frame_indices, sequence_lengths, config)}
-        if config.tcn_weight:
-            contrast = time_contrastive_loss(anchors, positives, l2_weight=config.tcn_l2_weight)
-            terms["tcn"] = config.tcn_weight * contrast
-        if config.weight_decay:
-            terms["weight_decay"] = config.weight_decay * mean_squared_weights(self.encoder.regularized_variables())
+        inputs = StepInputs(
+            anchors=embeddings[:, :num_frames],
+            positives=embeddings[:, num_frames:],
+            frame_indices=frame_indices,
+            sequence_lengths=sequence_lengths,
+            labels=labels,
+            triplets=triplets,
+            triplet_labels=triplet_labels,
+        )
+        terms = method_terms(inputs, self.head, self.training)
+        if self.training.weight_decay:
+            squares = mean_squared_weights(self.encoder.regularized_variables())
+            terms["weight_decay"] = self.training.weight_decay * squares
         return {"loss": tf.add_n(list(terms.values())), **terms}
 
 
-def method_loss(embeddings, frame_indices, sequence_lengths, training: TrainingConfig) -> tf.Tensor:
-    """The loss that [training] method names, on embeddings [B, T, D]; here settings become keyword arguments."""
-    return cycle_consistency_loss(
-        embeddings,
-        frame_indices=frame_indices,
-        sequence_lengths=sequence_lengths,
-        loss=CYCLE_BACK_LOSS_OF_METHOD[training.method],
-        similarity=training.similarity,
-        temperature=training.temperature,
-        variance_weight=training.variance_weight,
-        variance_floor=training.variance_floor,
-        label_smoothing=training.label_smoothing,
-        normalize_indices=training.normalize_indices,
-        normalize_embeddings=training.normalize_embeddings,
-    )
+def trained_variables(encoder: Any, head: Optional[Any] = None) -> List[tf.Variable]:
+    """What a training changes, in a stable order: the encoder's part, then the head's."""
+    return encoder.trained_variables() + (head.trained_variables() if head is not None else [])
 
 
 def mean_squared_weights(variables) -> tf.Tensor:
@@ -111,7 +101,8 @@ def mean_squared_weights(variables) -> tf.Tensor:
 
 def _tensors(batch: Batch) -> Tuple[Any, ...]:
     masks = tuple(tf.constant(mask) for mask in batch.dropout_masks)
-    return tf.constant(batch.inputs), tf.constant(batch.frame_indices), tf.constant(batch.sequence_lengths), masks
+    drawn = (batch.frame_indices, batch.sequence_lengths, batch.labels, batch.triplets, batch.triplet_labels)
+    return tf.constant(batch.inputs), tuple(tf.constant(one) for one in drawn), masks
 
 
 def _as_floats(terms: Dict[str, tf.Tensor]) -> Dict[str, float]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tcc.device import open_device
 from tcc.errors import CheckpointError
 from tcc.training import Adam, list_checkpoints, read_history, restore, restore_encoder, save, train
-from tcc.training.checkpoints import remove_checkpoints
+from tcc.training.checkpoints import Trained, remove_checkpoints
 from tests.tcc.training_samples import SAMPLING, TRAINING, hashes, sample_clips, sample_encoder, weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,15 +31,16 @@ def trained(step=4, **settings):
     optimizer.iterations.assign(step)
     for index, variable in enumerate([*encoder.variables, *optimizer.m, *optimizer.v]):
         variable.assign_add(tf.fill(variable.shape, 0.01 * (index + 1)))
-    return encoder, optimizer
+    return Trained(encoder, optimizer)
 
 
 def test_everything_comes_back(tmp_path):
-    encoder, optimizer = trained()
-    assert save(tmp_path, 4, encoder, optimizer) == tmp_path / "step-00000004"
+    written = trained()
+    encoder, optimizer = written.encoder, written.optimizer
+    assert save(tmp_path, 4, written) == tmp_path / "step-00000004"
     other = sample_encoder(seed=5)
     other_optimizer = Adam(other.trained_variables())
-    restore(tmp_path, 4, other, other_optimizer)
+    restore(tmp_path, 4, Trained(other, other_optimizer))
     assert int(other_optimizer.iterations.numpy()) == 4
     for a, b in zip(optimizer.m + optimizer.v, other_optimizer.m + other_optimizer.v):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
@@ -52,7 +53,7 @@ def test_everything_comes_back(tmp_path):
 
 def test_the_same_weights_give_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        save(tmp_path / name, 4, *trained())
+        save(tmp_path / name, 4, trained())
     files = hashes(tmp_path / "a")
     assert set(files) == {"step-00000004/checkpoint.index", "step-00000004/checkpoint.data-00000-of-00001"}
     assert files == hashes(tmp_path / "b")
@@ -61,7 +62,7 @@ def test_the_same_weights_give_the_same_bytes(tmp_path):
 def test_a_list_of_checkpoints_ignores_what_is_no_checkpoint(tmp_path):
     assert list_checkpoints(tmp_path / "absent") == []
     for step in (12, 4, 100000000):
-        save(tmp_path, step, *trained(step))
+        save(tmp_path, step, trained(step))
     for name in (".writing-step-00000005", "step-00000006", "step-abc"):
         (tmp_path / name).mkdir()
     assert list_checkpoints(tmp_path) == [4, 12, 100000000]
@@ -71,14 +72,14 @@ def test_a_list_of_checkpoints_ignores_what_is_no_checkpoint(tmp_path):
 
 
 def test_a_checkpoint_that_is_there_is_kept(tmp_path):
-    save(tmp_path, 4, *trained())
+    save(tmp_path, 4, trained())
     before = hashes(tmp_path)
-    save(tmp_path, 4, *trained(seed=3))
+    save(tmp_path, 4, trained(seed=3))
     assert hashes(tmp_path) == before
 
 
 def test_missing(tmp_path):
-    save(tmp_path, 4, *trained())
+    save(tmp_path, 4, trained())
     with pytest.raises(CheckpointError, match=r"step-00000005: no such checkpoint; there are \[4\]"):
         restore_encoder(tmp_path, 5, sample_encoder())
     with pytest.raises(CheckpointError, match="no such checkpoint; there are none"):
@@ -87,21 +88,21 @@ def test_missing(tmp_path):
 
 @pytest.mark.parametrize("channels", [(4, 6), (4, 4, 4)])
 def test_another_model(tmp_path, channels):
-    save(tmp_path, 4, *trained())
+    save(tmp_path, 4, trained())
     other = sample_encoder(channels=channels)
     with pytest.raises(
         CheckpointError, match=r"is damaged or belongs to another model .* use the settings it was trained"
     ):
-        restore(tmp_path, 4, other, Adam(other.trained_variables()))
+        restore(tmp_path, 4, Trained(other, Adam(other.trained_variables())))
     with pytest.raises(CheckpointError, match="is damaged or belongs to another model"):
         restore_encoder(tmp_path, 4, other)
 
 
 def test_a_checkpoint_with_more_in_it(tmp_path):
-    save(tmp_path, 4, *trained(channels=(4, 4, 4)))
+    save(tmp_path, 4, trained(channels=(4, 4, 4)))
     other = sample_encoder()
     with pytest.raises(CheckpointError, match="belongs to another model"):
-        restore(tmp_path, 4, other, Adam(other.trained_variables()))
+        restore(tmp_path, 4, Trained(other, Adam(other.trained_variables())))
     smaller = sample_encoder(channels=(4, 4, 4))
     smaller.embedder.standardization = None
     with pytest.raises(CheckpointError, match=r"it holds \d+ variables, the model has \d+"):
@@ -109,7 +110,7 @@ def test_a_checkpoint_with_more_in_it(tmp_path):
 
 
 def test_damage(tmp_path):
-    save(tmp_path, 4, *trained())
+    save(tmp_path, 4, trained())
     data = tmp_path / "step-00000004" / "checkpoint.data-00000-of-00001"
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
@@ -117,15 +118,14 @@ def test_damage(tmp_path):
     with pytest.raises(CheckpointError, match="is damaged or belongs to another model"):
         restore_encoder(tmp_path, 4, sample_encoder())
     data.write_bytes(content[: len(content) // 2])
-    encoder, optimizer = trained()
     with pytest.raises(CheckpointError, match="is damaged or belongs to another model"):
-        restore(tmp_path, 4, encoder, optimizer)
+        restore(tmp_path, 4, trained())
 
 
 def test_a_renamed_folder(tmp_path):
-    (save(tmp_path, 4, *trained())).rename(tmp_path / "step-00000009")
+    (save(tmp_path, 4, trained())).rename(tmp_path / "step-00000009")
     with pytest.raises(CheckpointError, match="holds step 4; the folder was renamed, delete it and run again"):
-        restore(tmp_path, 9, *trained())
+        restore(tmp_path, 9, trained())
 
 
 EXCHANGE = """

@@ -33,6 +33,7 @@ def golden_batch(case):
         inputs=(windows + 1) * np.float32(127.5),
         frame_indices=np.array([[1, 9, 20], [3, 11, 40]], np.int32),
         sequence_lengths=np.array([50, 60], np.int32),
+        labels=np.full((2, 3), -1, np.int32),
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from tcc import device as device_module
-from tcc.config import EmbedderConfig, TrainingConfig
+from tcc.config import EmbedderConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 from tcc.dataset import FrameClips
 from tcc.device import open_device
 from tcc.errors import CheckpointError, DeviceError, SettingsError, TrainingDiverged
@@ -25,7 +25,16 @@ from tcc.models import Embedder, Encoder
 from tcc.training import Interrupted, list_checkpoints, read_history, train
 from tcc.training.loop import check_finite, duration
 from tcc.training.standardization import channel_statistics
-from tests.tcc.training_samples import CHANNELS, SAMPLING, TRAINING, hashes, sample_clips, sample_encoder, weights
+from tests.tcc.training_samples import (
+    CHANNELS,
+    SAMPLING,
+    SCHEDULE,
+    TRAINING,
+    hashes,
+    sample_clips,
+    sample_encoder,
+    weights,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +47,7 @@ def device():
 def run(directory, encoder=None, training=TRAINING, **settings):
     encoder = encoder or sample_encoder()
     settings.setdefault("validation_source", sample_clips(num_clips=3, seed=9))
+    settings.setdefault("schedule", SCHEDULE)
     return train(sample_clips(), encoder, directory, sampling=SAMPLING, training=training, **settings)
 
 
@@ -90,12 +100,35 @@ def test_stopped_and_resumed_is_as_undisturbed(tmp_path, undisturbed, stop_at):
     assert all(np.array_equal(trained[name], value) for name, value in weights(encoder).items())
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [
+        (OptimizerConfig("momentum"), ScheduleConfig("exponential", decay_steps=2)),
+        (OptimizerConfig("adamw"), ScheduleConfig("cosine", decay_steps=7)),
+    ],
+)
+def test_every_optimizer_resumes_to_the_last_bit(tmp_path, optimizer, schedule):
+    whole, parted = sample_encoder(), sample_encoder()
+    run(tmp_path / "whole", whole, optimizer=optimizer, schedule=schedule)
+    asked = []
+    with pytest.raises(Interrupted):
+        run(
+            tmp_path / "parted",
+            optimizer=optimizer,
+            schedule=schedule,
+            should_stop=lambda: len(asked) == 4 or asked.append(True),
+        )
+    run(tmp_path / "parted", parted, optimizer=optimizer, schedule=schedule)
+    assert hashes(tmp_path / "whole") == hashes(tmp_path / "parted")
+    assert all(np.array_equal(weights(whole)[name], value) for name, value in weights(parted).items())
+
+
 def test_killed_in_another_process_and_resumed_is_as_undisturbed(tmp_path, undisturbed):
     code = f"""
         import os, signal
         from tcc.device import open_device
         from tcc.training import train
-        from tests.tcc.training_samples import SAMPLING, TRAINING, sample_clips, sample_encoder
+        from tests.tcc.training_samples import SAMPLING, SCHEDULE, TRAINING, sample_clips, sample_encoder
         open_device("cpu")
         calls = []
         def die():
@@ -104,7 +137,7 @@ def test_killed_in_another_process_and_resumed_is_as_undisturbed(tmp_path, undis
                 os.kill(os.getpid(), signal.SIGKILL)
             return False
         train(sample_clips(), sample_encoder(), {str(tmp_path)!r}, sampling=SAMPLING, training=TRAINING,
-              validation_source=sample_clips(num_clips=3, seed=9), should_stop=die)
+              schedule=SCHEDULE, validation_source=sample_clips(num_clips=3, seed=9), should_stop=die)
     """
     killed = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], cwd=str(ROOT), env={**os.environ, "PYTHONHASHSEED": "77"}

@@ -15,7 +15,8 @@ from tcc.losses import cycle_consistency_loss, time_contrastive_loss
 from tcc.models import Embedder, Encoder, build_backbone
 from tcc.training import Adam, TrainingStep
 from tcc.training.loop import draw_training_batch
-from tcc.training.step import mean_squared_weights
+from tcc.training.methods import build_head
+from tcc.training.step import mean_squared_weights, trained_variables
 from tests.tcc.training_samples import SAMPLING, TRAINING, sample_clips, sample_encoder, weights
 
 
@@ -24,12 +25,18 @@ def device():
     open_device("cpu")
 
 
+CYCLE_BACK = ("tcc_regression_variance", "tcc_regression", "tcc_huber", "tcc_classification")
+OTHERS = tuple(method for method in METHODS if method not in CYCLE_BACK)
+LONGER = dataclasses.replace(SAMPLING, num_frames=6)
+
+
 def batch_of(step=0, *, training=TRAINING):
     return draw_training_batch(sample_clips(), step, sampling=SAMPLING, training=training)
 
 
 def step_for(encoder, training):
-    return TrainingStep(encoder, Adam(encoder.trained_variables()), training)
+    head = build_head(training, encoder.embedder.config.embedding_size, sample_clips().labels)
+    return TrainingStep(encoder, Adam(trained_variables(encoder, head)), training, head)
 
 
 def embed(encoder, batch):
@@ -37,7 +44,7 @@ def embed(encoder, batch):
     return tf.reshape(encoder(tf.constant(windows), training=False), [2, -1, 6])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CYCLE_BACK)
 def test_losses_are_those_of_the_settings(method):
     training = dataclasses.replace(TRAINING, method=method, tcn_weight=0.3, weight_decay=0.01)
     encoder, batch = sample_encoder(dropout=0.0), batch_of()
@@ -171,11 +178,20 @@ def _dtypes(node):
     return {tf.dtypes.as_dtype(node.attr[key].type) for key in ("T", "dtype", "DstT") if node.attr[key].type}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CYCLE_BACK)
 @pytest.mark.parametrize("similarity", ["negative_squared_l2", "dot", "cosine"])
 def test_the_step_holds_no_operation_that_ascend_forbids(method, similarity):
     training = dataclasses.replace(TRAINING, method=method, similarity=similarity)
     found, dtypes = operations(sample_encoder(dropout=0.0), training, batch_of())
+    assert not found & FORBIDDEN_ON_THE_DEVICE and not found & CONV3D
+    assert not dtypes & {tf.float64, tf.string, tf.complex64, tf.variant}
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_the_step_of_the_other_methods_holds_no_operation_that_ascend_forbids(method):
+    training = dataclasses.replace(TRAINING, method=method)
+    batch = draw_training_batch(sample_clips(), 0, sampling=LONGER, training=training)
+    found, dtypes = operations(sample_encoder(dropout=0.0), training, batch)
     assert not found & FORBIDDEN_ON_THE_DEVICE and not found & CONV3D
     assert not dtypes & {tf.float64, tf.string, tf.complex64, tf.variant}
 

@@ -8,14 +8,15 @@ from typing import Dict
 
 import numpy as np
 
-from tcc.config import EmbedderConfig, SamplingConfig, TrainingConfig
+from tcc.config import EmbedderConfig, SamplingConfig, ScheduleConfig, TrainingConfig
 from tcc.dataset import FeatureClips
 from tcc.models import Embedder, Encoder
 from tcc.sequences import ClipSequence
 
 CHANNELS, GRID = 3, 2
 SAMPLING = SamplingConfig(num_frames=4, num_context_frames=2, context_stride=2, random_offset=1)
-TRAINING = TrainingConfig(num_steps=7, batch_size=2, checkpoint_every=3, log_every=2, warmup_steps=2)
+TRAINING = TrainingConfig(num_steps=7, batch_size=2, checkpoint_every=3, log_every=2)
+SCHEDULE = ScheduleConfig(warmup_steps=2)
 
 
 def sample_clips(*, num_clips: int = 5, seed: int = 0) -> FeatureClips:

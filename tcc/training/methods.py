@@ -1,0 +1,156 @@
+"""What [training] method names: which losses a step adds up, what they need drawn, and the head that some train besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tcc.config import TrainingConfig
+from tcc.errors import SettingsError
+from tcc.losses import (
+    cycle_consistency_loss,
+    lav_loss,
+    shuffle_and_learn_loss,
+    supervised_loss,
+    time_contrastive_loss,
+)
+from tcc.models.phase_classifier import PhaseClassifier
+from tcc.models.triplet_classifier import TripletClassifier
+
+_CYCLE_BACK_LOSSES = {
+    "tcc_regression_variance": "regression_variance",
+    "tcc_regression": "regression",
+    "tcc_huber": "huber",
+    "tcc_classification": "classification",
+    "tcc_sal_tcn": "regression_variance",
+}
+_WITH_TRIPLETS = ("shuffle_and_learn", "tcc_sal_tcn")
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """What the losses of a step see; tensors or arrays.
+
+    Attributes:
+      anchors: embeddings [B, T, D].
+      positives: embeddings [B, T, D] of a frame shortly before each anchor; T is 0 where none were drawn.
+      frame_indices: int [B, T]; sequence_lengths: int [B].
+      labels: int [B, T], phase of each anchor; -1 where there is none.
+      triplets: int [R, 3], places among the anchors; triplet_labels: int [R], 1 where shuffled.
+    """
+
+    anchors: Any
+    positives: Any
+    frame_indices: Any
+    sequence_lengths: Any
+    labels: Any
+    triplets: Any
+    triplet_labels: Any
+
+
+def needs_positives(training: TrainingConfig) -> bool:
+    """Whether a frame shortly before each anchor is drawn too."""
+    return training.method in ("tcn", "tcc_sal_tcn") or bool(_added_tcn_weight(training))
+
+
+def needs_triplets(training: TrainingConfig) -> bool:
+    """Whether triplets of anchors are drawn."""
+    return training.method in _WITH_TRIPLETS
+
+
+def build_head(training: TrainingConfig, embedding_size: int, labels: Sequence[np.ndarray]) -> Optional[tf.Module]:
+    """What is trained besides the encoder and not needed for embeddings; None: nothing.
+
+    Args:
+      labels: of each training clip, for the number of phases.
+    Raises: SettingsError for a supervised training on clips without labels.
+    """
+    if training.method in _WITH_TRIPLETS:
+        return TripletClassifier(embedding_size, seed=training.seed)
+    if training.method != "supervised":
+        return None
+    count = max((int(one.max()) for one in labels if len(one)), default=-1) + 1
+    if count < 1:
+        raise SettingsError("method: supervised needs labels, and no training clip has any; give [videos] labels")
+    return PhaseClassifier(embedding_size, count, seed=training.seed)
+
+
+def method_terms(inputs: StepInputs, head: Any, training: TrainingConfig) -> Dict[str, tf.Tensor]:
+    """The terms of the method's loss, each with its weight; here settings become keyword arguments.
+
+    tcc_*               method = cycle consistency, tcn = tcn_weight times the time-contrastive loss
+    tcc_sal_tcn         method = a cycle consistency, sal = s shuffle and learn, tcn = (1 - a - s) time-contrastive
+    any other           method = its loss
+    """
+    method = training.method
+    if method == "tcc_sal_tcn":
+        rest = 1.0 - training.alignment_weight - training.sal_weight
+        return {
+            "method": training.alignment_weight * _cycle_consistency(inputs, training),
+            "sal": training.sal_weight * _shuffle_and_learn(inputs, head, training),
+            "tcn": rest * _time_contrast(inputs, training),
+        }
+    if method in _CYCLE_BACK_LOSSES:
+        terms = {"method": _cycle_consistency(inputs, training)}
+        weight = _added_tcn_weight(training)
+        return {**terms, "tcn": weight * _time_contrast(inputs, training)} if weight else terms
+    if method == "tcn":
+        return {"method": _time_contrast(inputs, training)}
+    if method == "shuffle_and_learn":
+        return {"method": _shuffle_and_learn(inputs, head, training)}
+    if method == "supervised":
+        logits = head(inputs.anchors)
+        smoothing = training.classifier_label_smoothing
+        return {"method": supervised_loss(logits, inputs.labels, label_smoothing=smoothing)}
+    return {"method": _lav(inputs, training)}
+
+
+def _added_tcn_weight(training: TrainingConfig) -> float:
+    """The time-contrastive loss is added to cycle consistency alone."""
+    return training.tcn_weight if training.method in _CYCLE_BACK_LOSSES and training.method != "tcc_sal_tcn" else 0.0
+
+
+def _cycle_consistency(inputs: StepInputs, training: TrainingConfig) -> tf.Tensor:
+    return cycle_consistency_loss(
+        inputs.anchors,
+        frame_indices=inputs.frame_indices,
+        sequence_lengths=inputs.sequence_lengths,
+        loss=_CYCLE_BACK_LOSSES[training.method],
+        similarity=training.similarity,
+        temperature=training.temperature,
+        variance_weight=training.variance_weight,
+        variance_floor=training.variance_floor,
+        label_smoothing=training.label_smoothing,
+        huber_delta=training.huber_delta,
+        normalize_indices=training.normalize_indices,
+        normalize_embeddings=training.normalize_embeddings,
+    )
+
+
+def _time_contrast(inputs: StepInputs, training: TrainingConfig) -> tf.Tensor:
+    return time_contrastive_loss(inputs.anchors, inputs.positives, l2_weight=training.tcn_l2_weight)
+
+
+def _shuffle_and_learn(inputs: StepInputs, head: Any, training: TrainingConfig) -> tf.Tensor:
+    return shuffle_and_learn_loss(
+        inputs.anchors,
+        indices=inputs.triplets,
+        labels=inputs.triplet_labels,
+        classifier=head,
+        label_smoothing=training.classifier_label_smoothing,
+    )
+
+
+def _lav(inputs: StepInputs, training: TrainingConfig) -> tf.Tensor:
+    return lav_loss(
+        inputs.anchors,
+        frame_indices=inputs.frame_indices,
+        sequence_lengths=inputs.sequence_lengths,
+        gamma=training.lav_gamma,
+        sigma=training.lav_sigma,
+        margin=training.lav_margin,
+        alpha=training.lav_alpha,
+    )
