@@ -263,9 +263,7 @@ class EmbedderConfig:
 class TrainingConfig:
     """[training] The method and its hyperparameters."""
 
-    method: str = (
-        "tcc_regression_variance"  # see docs/methods.md: tcc_*, tcn, shuffle_and_learn, tcc_sal_tcn, supervised, lav
-    )
+    method: str = "tcc_regression_variance"  # tcc_*, tcn, shuffle_and_learn, ...: docs/methods.md has all
     seed: int = 0  # initial weights, batches, augmentation and dropout follow from it
     num_steps: int = 1000  # optimizer steps
     batch_size: int = 4  # B, clips per step
