@@ -282,9 +282,7 @@ class TrainingConfig:
     tcn_positive_window: int = 5  # frames between an anchor and its positive, at most
     tcn_l2_weight: float = 0.002  # regularization of the time-contrastive loss
     alignment_weight: float = 0.33  # tcc_sal_tcn: weight of cycle consistency
-    sal_weight: float = (
-        0.33  # tcc_sal_tcn: weight of shuffle and learn; what is left of 1 is the time-contrastive loss's
-    )
+    sal_weight: float = 0.33  # tcc_sal_tcn: weight of shuffle and learn; the time-contrastive loss has the rest of 1
     sal_samples: int = 8  # shuffle_and_learn, tcc_sal_tcn: triplets of frames a clip
     sal_shuffle_fraction: float = 0.75  # shuffle_and_learn, tcc_sal_tcn: share of the triplets that are out of order
     classifier_label_smoothing: float = 0.0  # shuffle_and_learn, tcc_sal_tcn, supervised
