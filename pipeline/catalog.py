@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,6 @@ from tcc.video.inventory import (
 )
 from tcc.video.labels import check_groups, read_labels, read_splits
 
-_log = logging.getLogger("luigi-interface.pipeline")
 RENDERED_NAME = "pouring"
 RENDERED_LABELS = "labels.csv"  # inside the target of VideosTask
 RENDERED_VIDEOS = "videos"  # inside the target of VideosTask
