@@ -173,9 +173,10 @@ class _Session:
         batch = draw_training_batch(
             self.source, step, sampling=self.sampling, training=self.training, augmentation=self.augmentation
         )
-        windows = batch.inputs.shape[0] * batch.inputs.shape[1]
+        num_frames = self.sampling.num_frames
+        num_sequences = batch.inputs.shape[0] * batch.inputs.shape[1] // num_frames
         masks = draw_dropout_masks(
-            self.encoder.embedder.dropout_mask_shapes(windows),
+            self.encoder.embedder.dropout_mask_shapes(num_sequences, num_frames),
             dropout=self.encoder.embedder.config.dropout,
             rng=seeded_generator(self.training.seed, step, DROPOUT),
         )

@@ -51,7 +51,7 @@ class TrainingStep:
 
     def _step(self, inputs, drawn, dropout_masks, learning_rate):
         with tf.GradientTape() as tape:
-            embeddings = self._embed(inputs, dropout_masks, training=True)
+            embeddings = self._embed(inputs, _num_frames(drawn), dropout_masks, training=True)
             terms = self._terms(embeddings, drawn)
         variables = trained_variables(self.encoder, self.head)
         gradients = tape.gradient(terms["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -61,18 +61,19 @@ class TrainingStep:
         return {**terms, "gradient_norm": norm}
 
     def _losses_in_inference(self, inputs, drawn, dropout_masks):
-        embeddings = self._embed(inputs, (), training=False)
+        embeddings = self._embed(inputs, _num_frames(drawn), (), training=False)
         return self._terms(embeddings, drawn)
 
-    def _embed(self, inputs, dropout_masks, *, training: bool):
+    def _embed(self, inputs, num_frames: int, dropout_masks, *, training: bool):
+        """Embeddings [B, T, D], or with positives [B, 2T, D]; these are sequences of their own to the encoder."""
         num_clips, num_windows = int(inputs.shape[0]), int(inputs.shape[1])
-        windows = tf.reshape(inputs, [num_clips * num_windows, *inputs.shape[2:]])
-        embeddings = self.encoder(windows, training=training, dropout_masks=dropout_masks)
+        sequences = tf.reshape(inputs, [num_clips * num_windows // num_frames, num_frames, *inputs.shape[2:]])
+        embeddings = self.encoder(sequences, training=training, dropout_masks=dropout_masks)
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
     def _terms(self, embeddings, drawn) -> Dict[str, tf.Tensor]:
         frame_indices, sequence_lengths, labels, triplets, triplet_labels = drawn
-        num_frames = int(frame_indices.shape[1])
+        num_frames = _num_frames(drawn)
         inputs = StepInputs(
             anchors=embeddings[:, :num_frames],
             positives=embeddings[:, num_frames:],
@@ -97,6 +98,11 @@ def trained_variables(encoder: Any, head: Optional[Any] = None) -> List[tf.Varia
 def mean_squared_weights(variables) -> tf.Tensor:
     """Mean over the variables of each one's sum of squares. The mean, not the sum, is what the reference adds."""
     return tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in variables]) / float(len(variables))
+
+
+def _num_frames(drawn) -> int:
+    """T, from the indices of the anchors' frames."""
+    return int(drawn[0].shape[1])
 
 
 def _tensors(batch: Batch) -> Tuple[Any, ...]:

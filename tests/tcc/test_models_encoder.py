@@ -21,13 +21,13 @@ def small_encoder(*, trained="frozen", grid=None, seed=0):
 
 
 def frames(num=3):
-    """Random uint8 windows of frames [num, 2, 64, 64, 3]."""
-    return np.random.default_rng(0).integers(0, 256, size=(num, 2, 64, 64, 3), dtype=np.uint8)
+    """Random uint8 windows of frames [1, num, 2, 64, 64, 3]."""
+    return np.random.default_rng(0).integers(0, 256, size=(1, num, 2, 64, 64, 3), dtype=np.uint8)
 
 
 def features_of(encoder):
     """The backbone's features of `frames`, window by window."""
-    return tf.stack([encoder.backbone(window) for window in frames()])
+    return tf.stack([encoder.backbone(window) for window in frames()[0]])[tf.newaxis]
 
 
 def test_frames_go_through_backbone_and_embedder():
@@ -38,7 +38,7 @@ def test_frames_go_through_backbone_and_embedder():
 
 def test_features_are_pooled_to_the_grid():
     encoder = small_encoder(grid=2)
-    pooled = tf.stack([pool_to_grid(window, 2) for window in features_of(encoder)])
+    pooled = tf.stack([pool_to_grid(window, 2) for window in features_of(encoder)[0]])[tf.newaxis]
     np.testing.assert_allclose(encoder(frames()), encoder.embedder(pooled), atol=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_another_word_for_trained_is_refused():
 
 
 def test_frames_of_another_rank_are_refused():
-    with pytest.raises(ShapeError, match=r"frames: expected \[N, context, H, W, 3\], got shape \[2, 64, 64, 3\]"):
+    with pytest.raises(ShapeError, match=r"frames: expected \[B, T, context, H, W, 3\], got shape \[3, 2, 64, 64, 3\]"):
         small_encoder()(frames()[0])
 
 
@@ -113,7 +113,7 @@ def test_a_step_has_no_forbidden_operation():
             loss = tf.reduce_sum(encoder(images, training=True) ** 2)
         return tape.gradient(loss, encoder.trained_variables())
 
-    graph = tf.function(step).get_concrete_function(tf.TensorSpec([4, 2, 64, 64, 3], tf.uint8)).graph
+    graph = tf.function(step).get_concrete_function(tf.TensorSpec([2, 2, 2, 64, 64, 3], tf.uint8)).graph
     kinds = {operation.type for operation in graph.get_operations()}
     forbidden = (
         "Einsum",

@@ -63,8 +63,7 @@ def step_and_batch(method):
 
 
 def embed(encoder, batch):
-    windows = batch.inputs.reshape(-1, *batch.inputs.shape[2:])
-    return tf.reshape(encoder(tf.constant(windows), training=False), [2, -1, 6])
+    return encoder(tf.constant(batch.inputs), training=False)
 
 
 def parts_of(step, batch):
