@@ -77,7 +77,7 @@ def build_encoder(settings: Settings, weights_task: Any, source: Any) -> Any:
     """The network of these settings with its pretrained backbone; nothing else is loaded."""
     from tcc import weights
     from tcc.models.backbone import build_backbone
-    from tcc.models.embedder import Embedder
+    from tcc.models.embedder import build_embedder
     from tcc.models.encoder import Encoder
 
     backbone = None
@@ -86,10 +86,7 @@ def build_encoder(settings: Settings, weights_task: Any, source: Any) -> Any:
         backbone = build_backbone(settings.backbone)
         weights.load_into(backbone, weights_task.directory / WEIGHTS)
         channels = backbone.feature_channels
-    embedder = Embedder(
-        settings.embedder,
-        num_context_frames=settings.sampling.num_context_frames,
-        feature_channels=channels,
-        seed=settings.training.seed,
+    embedder = build_embedder(
+        settings.embedder, sampling=settings.sampling, feature_channels=channels, seed=settings.training.seed
     )
     return Encoder(backbone, embedder, trained=settings.backbone.trained)
