@@ -65,14 +65,15 @@ def embedder_late(windows, arrays, *, num_convs, num_denses, epsilon):
 def _embed_window(window, arrays, num_convs, num_denses, epsilon):
     frames = [(frame - arrays["emb_standardize/mean"]) / arrays["emb_standardize/std"] for frame in window]
     for index in range(num_convs - 1):
-        frames = [_conv_bn_relu(frame, arrays, index, epsilon) for frame in frames]
-    hidden = _conv_bn_relu(np.concatenate(frames, axis=-1), arrays, num_convs - 1, epsilon).max(axis=(0, 1))
+        frames = [conv_bn_relu(frame, arrays, index, epsilon) for frame in frames]
+    hidden = conv_bn_relu(np.concatenate(frames, axis=-1), arrays, num_convs - 1, epsilon).max(axis=(0, 1))
     for index in range(num_denses):
         hidden = np.maximum(hidden @ arrays[f"emb_fc{index}/kernel"] + arrays[f"emb_fc{index}/bias"], 0)
     return hidden @ arrays["emb_out0/kernel"] + arrays["emb_out0/bias"]
 
 
-def _conv_bn_relu(frame, arrays, index, epsilon):
+def conv_bn_relu(frame, arrays, index, epsilon):
+    """One convolution of an embedder on one frame [h, w, C], outside training."""
     pads = tuple(same_pads(size, 3, 1) for size in frame.shape[:2])
     hidden = convolution(frame[None], arrays[f"emb_conv{index}/kernel"], stride=1, pads=pads)[0]
     hidden = hidden + arrays[f"emb_conv{index}/bias"]
