@@ -17,6 +17,7 @@ METHODS = (
     *("tcn", "shuffle_and_learn", "tcc_sal_tcn", "supervised", "lav"),
 )
 SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
+PRECISIONS = ("float32", "bfloat16", "float16")
 BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
 SPLITS = ("train", "val", "test")
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
@@ -290,12 +291,16 @@ class TrainingConfig:
     lav_sigma: float = 10.0  # lav: frames of the clip within which two frames count as near
     lav_margin: float = 2.0  # lav: squared distance from which on far frames cost nothing
     lav_alpha: float = 0.5  # lav: weight of the regularization
+    precision: str = "float32"  # float32; bfloat16, float16: networks compute in it, losses and weights stay float32
+    accumulation_steps: int = 1  # batches whose gradients are averaged in one optimizer step; docs/methods.md
     checkpoint_every: int = 100  # steps between checkpoints
     log_every: int = 10  # steps between summaries
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
         check_choice("similarity", self.similarity, SIMILARITIES)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_at_least("accumulation_steps", self.accumulation_steps, 1)
         check_at_least("num_steps", self.num_steps, 1)
         check_at_least("batch_size", self.batch_size, 2)
         for name in ("learning_rate", "temperature", "variance_floor"):
@@ -416,6 +421,7 @@ class DeviceConfig:
     """[device] Where training and embedding run. In no fingerprint."""
 
     kind: str = "auto"  # auto, npu, gpu, cpu
+    xla: bool = False  # compile the training step by XLA; may help on a GPU, is slower on a CPU
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, ("auto", "npu", "gpu", "cpu"))

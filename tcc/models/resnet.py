@@ -37,8 +37,10 @@ class PreActivationBlock(tf.Module):
             self.shortcut = Conv2D(f"{key}_0_conv", in_channels, 4 * channels, 1, rng=rng, stride=stride)
         self.conv_1 = Conv2D(f"{key}_1_conv", in_channels, channels, 1, rng=rng, bias=False)
         self.bn_1 = BatchNorm(f"{key}_1_bn", channels, epsilon=_EPSILON)
+        # With stride 1 SAME is the explicit padding, without a padded copy to be kept for the gradient.
+        padding = "SAME" if stride == 1 else "VALID"
         self.conv_2 = Conv2D(
-            f"{key}_2_conv", channels, channels, 3, rng=rng, stride=stride, padding="VALID", bias=False
+            f"{key}_2_conv", channels, channels, 3, rng=rng, stride=stride, padding=padding, bias=False
         )
         self.bn_2 = BatchNorm(f"{key}_2_bn", channels, epsilon=_EPSILON)
         self.conv_3 = Conv2D(f"{key}_3_conv", channels, 4 * channels, 1, rng=rng)
@@ -51,7 +53,8 @@ class PreActivationBlock(tf.Module):
     def __call__(self, inputs: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         activated = tf.nn.relu(self.preact_bn(inputs, training=training))
         hidden = tf.nn.relu(convolve_and_normalize(self.conv_1, self.bn_1, activated, training=training))
-        hidden = convolve_and_normalize(self.conv_2, self.bn_2, _pad(hidden, 1), training=training)
+        hidden = hidden if self.stride == 1 else _pad(hidden, 1)
+        hidden = convolve_and_normalize(self.conv_2, self.bn_2, hidden, training=training)
         return self._shortcut(inputs, activated) + self.conv_3(tf.nn.relu(hidden))
 
     def _shortcut(self, inputs: tf.Tensor, activated: tf.Tensor) -> tf.Tensor:
