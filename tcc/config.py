@@ -18,7 +18,7 @@ METHODS = (
 )
 SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
 PRECISIONS = ("float32", "bfloat16", "float16")
-BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
+BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet", "vggm")
 SPLITS = ("train", "val", "test")
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
 
@@ -187,7 +187,7 @@ class ShardsConfig:
 class BackboneConfig:
     """[backbone] The network that turns one frame into features."""
 
-    name: str = "efficientnet_lite0"  # efficientnet_lite0, resnet50v2, convnet
+    name: str = "efficientnet_lite0"  # efficientnet_lite0, resnet50v2, convnet, vggm
     trained: str = "frozen"  # frozen: features are computed once; batch_norm: only its batch norms; all
     weights: str = ""  # .npz of pretrained weights; empty: the shipped file, or random where there is none
     weights_sha256: str = ""  # expected SHA-256 of that file; empty: recorded, not checked

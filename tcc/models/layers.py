@@ -195,6 +195,11 @@ def convolve_and_normalize(
     return convolution.scaled(inputs, *norm.scale_and_shift())
 
 
+def pad_images(images: tf.Tensor, pixels: int) -> tf.Tensor:
+    """Zeros on all four sides of [N, H, W, C], for VALID convolutions: SAME puts a stride's odd zero on one side only."""
+    return tf.pad(images, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
+
+
 def named_variables(layers: Sequence[Layer]) -> Dict[str, tf.Variable]:
     """The variables of several layers by key, in the order of the layers."""
     return {key: variable for layer in layers for key, variable in layer.named_variables().items()}

@@ -12,15 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from tcc.models.backbone_base import Backbone
-from tcc.models.layers import BatchNorm, Conv2D, Layer, convolve_and_normalize
+from tcc.models.layers import BatchNorm, Conv2D, Layer, convolve_and_normalize, pad_images
 
 _EPSILON = 1.001e-5
 _STEM_CHANNELS = 64
-
-
-def _pad(images: tf.Tensor, pixels: int) -> tf.Tensor:
-    # Explicit zeros on both sides and VALID convolutions: SAME would put a stride's odd zero on one side only.
-    return tf.pad(images, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
 
 
 class PreActivationBlock(tf.Module):
@@ -53,7 +48,7 @@ class PreActivationBlock(tf.Module):
     def __call__(self, inputs: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         activated = tf.nn.relu(self.preact_bn(inputs, training=training))
         hidden = tf.nn.relu(convolve_and_normalize(self.conv_1, self.bn_1, activated, training=training))
-        hidden = hidden if self.stride == 1 else _pad(hidden, 1)
+        hidden = hidden if self.stride == 1 else pad_images(hidden, 1)
         hidden = convolve_and_normalize(self.conv_2, self.bn_2, hidden, training=training)
         return self._shortcut(inputs, activated) + self.conv_3(tf.nn.relu(hidden))
 
@@ -90,7 +85,7 @@ class ResNet50V2(Backbone):
         return frames / 127.5 - 1.0
 
     def features(self, scaled: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        hidden = _pad(self.stem_conv(_pad(scaled, 3)), 1)
+        hidden = pad_images(self.stem_conv(pad_images(scaled, 3)), 1)
         hidden = tf.nn.max_pool2d(hidden, ksize=3, strides=2, padding="VALID")
         for block in self.blocks:
             hidden = block(hidden, training=training)
