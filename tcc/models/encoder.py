@@ -45,7 +45,12 @@ class Encoder(tf.Module):
         self.grid = grid
 
     def __call__(
-        self, inputs: tf.Tensor, *, training: bool = False, dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        inputs: tf.Tensor,
+        *,
+        training: bool = False,
+        dropout_masks: Sequence[tf.Tensor] = (),
+        normalize: bool = True,
     ) -> tf.Tensor:
         """Embeddings of context windows.
 
@@ -54,11 +59,15 @@ class Encoder(tf.Module):
             features [N, num_context_frames, h, w, C].
           training: see `Embedder`; the backbone follows where it is trained.
           dropout_masks: see `Embedder`.
+          normalize: divide by the L2 norm where config.normalize of the embedder says so; False: in no case.
         Returns: float32 [N, D].
         Raises: ShapeError if the inputs do not fit.
         """
         features = inputs if self.backbone is None else self._features(self.backbone, inputs, training)
-        return self.embedder(features, training=training, dropout_masks=dropout_masks)
+        embeddings = self.embedder(features, training=training, dropout_masks=dropout_masks)
+        if not (normalize and self.embedder.config.normalize):
+            return embeddings
+        return tf.math.l2_normalize(embeddings, axis=-1, epsilon=1e-12)
 
     def named_variables(self) -> Dict[str, tf.Variable]:
         """Every variable by its key "<layer>/<weight>"; the backbone's first."""

@@ -9,8 +9,14 @@ import tensorflow as tf
 
 from tcc.config import TrainingConfig
 from tcc.dataset import Batch
-from tcc.training.methods import StepInputs, method_terms
+from tcc.training.methods import StepInputs, method_terms, needs_views
 from tcc.training.optimizer import clip_by_global_norm, global_norm
+
+# Fields of a batch that go to the losses under the same names.
+_DRAWN = (
+    *("frame_indices", "sequence_lengths", "labels", "triplets", "triplet_labels"),
+    *("valid", "cycles", "cycle_starts"),
+)
 
 
 class TrainingStep:
@@ -52,7 +58,7 @@ class TrainingStep:
     def _step(self, inputs, drawn, dropout_masks, learning_rate):
         with tf.GradientTape() as tape:
             embeddings = self._embed(inputs, dropout_masks, training=True)
-            terms = self._terms(embeddings, drawn)
+            terms = self._terms(embeddings, drawn, training=True)
         variables = trained_variables(self.encoder, self.head)
         gradients = tape.gradient(terms["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         norm = global_norm(gradients)
@@ -62,25 +68,23 @@ class TrainingStep:
 
     def _losses_in_inference(self, inputs, drawn, dropout_masks):
         embeddings = self._embed(inputs, (), training=False)
-        return self._terms(embeddings, drawn)
+        return self._terms(embeddings, drawn, training=False)
 
     def _embed(self, inputs, dropout_masks, *, training: bool):
         num_clips, num_windows = int(inputs.shape[0]), int(inputs.shape[1])
         windows = tf.reshape(inputs, [num_clips * num_windows, *inputs.shape[2:]])
-        embeddings = self.encoder(windows, training=training, dropout_masks=dropout_masks)
+        # The head of a method with views comes before the normalization of the embeddings.
+        normalize = not needs_views(self.training)
+        embeddings = self.encoder(windows, training=training, dropout_masks=dropout_masks, normalize=normalize)
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
-    def _terms(self, embeddings, drawn) -> Dict[str, tf.Tensor]:
-        frame_indices, sequence_lengths, labels, triplets, triplet_labels = drawn
-        num_frames = int(frame_indices.shape[1])
+    def _terms(self, embeddings, drawn, *, training: bool) -> Dict[str, tf.Tensor]:
+        num_frames = int(drawn["frame_indices"].shape[1])
         inputs = StepInputs(
             anchors=embeddings[:, :num_frames],
             positives=embeddings[:, num_frames:],
-            frame_indices=frame_indices,
-            sequence_lengths=sequence_lengths,
-            labels=labels,
-            triplets=triplets,
-            triplet_labels=triplet_labels,
+            training=training,
+            **drawn,
         )
         terms = method_terms(inputs, self.head, self.training)
         if self.training.weight_decay:
@@ -101,8 +105,8 @@ def mean_squared_weights(variables) -> tf.Tensor:
 
 def _tensors(batch: Batch) -> Tuple[Any, ...]:
     masks = tuple(tf.constant(mask) for mask in batch.dropout_masks)
-    drawn = (batch.frame_indices, batch.sequence_lengths, batch.labels, batch.triplets, batch.triplet_labels)
-    return tf.constant(batch.inputs), tuple(tf.constant(one) for one in drawn), masks
+    drawn = {name: tf.constant(getattr(batch, name)) for name in _DRAWN}
+    return tf.constant(batch.inputs), drawn, masks
 
 
 def _as_floats(terms: Dict[str, tf.Tensor]) -> Dict[str, float]:
