@@ -51,6 +51,7 @@ class Encoder(tf.Module):
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
         dtype: tf.DType = tf.float32,
+        normalize: bool = True,
     ) -> tf.Tensor:
         """Embeddings of context windows.
 
@@ -60,11 +61,15 @@ class Encoder(tf.Module):
           training: see `Embedder`; the backbone follows where it is trained.
           dropout_masks: see `Embedder`.
           dtype: what the backbone and the convolutions of the embedder compute in.
+          normalize: divide by the L2 norm where config.normalize of the embedder says so; False: in no case.
         Returns: float32 [N, D].
         Raises: ShapeError if the inputs do not fit.
         """
         features = inputs if self.backbone is None else self._features(self.backbone, inputs, training, dtype)
-        return self.embedder(features, training=training, dropout_masks=dropout_masks, dtype=dtype)
+        embeddings = self.embedder(features, training=training, dropout_masks=dropout_masks, dtype=dtype)
+        if not (normalize and self.embedder.config.normalize):
+            return embeddings
+        return tf.math.l2_normalize(embeddings, axis=-1, epsilon=1e-12)
 
     def named_variables(self) -> Dict[str, tf.Variable]:
         """Every variable by its key "<layer>/<weight>"; the backbone's first."""

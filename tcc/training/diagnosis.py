@@ -64,7 +64,12 @@ def _terms(step_function: TrainingStep, trace: StepTrace, clips: List[str]) -> s
 
 
 def _broken_pairs(step_function: TrainingStep, trace: StepTrace, terms: List[str]) -> List[Any]:
-    """Pairs of places in the batch whose own terms are not finite; none where the weights of the head are lost."""
+    """Pairs of places in the batch whose own terms are not finite; none where the weights of the head are lost.
+
+    None either where a batch cannot be taken apart: its views and cycles belong together.
+    """
+    if trace.batch.valid.size or len(trace.batch.cycles):
+        return []
     head = step_function.head
     if head is not None and not all(np.isfinite(variable.numpy()).all() for variable in head.trained_variables()):
         return []

@@ -14,18 +14,18 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 import numpy as np
 
 from tcc.config import AugmentationConfig, OptimizerConfig, SamplingConfig, ScheduleConfig, TrainingConfig
-from tcc.dataset import Batch, Clips, draw_batch, prefetch
-from tcc.dataset.batches import DROPOUT, TRIPLETS, seeded_generator
+from tcc.dataset import Batch, Clips, draw_batch, draw_views, prefetch
+from tcc.dataset.batches import CYCLES, DROPOUT, TRIPLETS, seeded_generator
 from tcc.device import require_device
 from tcc.errors import CheckpointError, SettingsError, TrainingDiverged
-from tcc.losses import draw_triplets
+from tcc.losses import draw_cycles, draw_triplets
 from tcc.models import draw_dropout_masks
 from tcc.progress import Interrupted, Progress, silent
 from tcc.training import checkpoints
 from tcc.training.collapse import collapse_warnings, embedding_health
 from tcc.training.diagnosis import diagnose
 from tcc.training.history import History, read_history
-from tcc.training.methods import build_head, needs_positives, needs_triplets
+from tcc.training.methods import build_head, needs_cycles, needs_positives, needs_triplets, needs_views
 from tcc.training.optimizer import build_optimizer
 from tcc.training.precision import build_loss_scale, check_precision
 from tcc.training.schedules import learning_rate_at
@@ -232,26 +232,38 @@ def draw_training_batch(
     training: TrainingConfig,
     augmentation: Optional[AugmentationConfig] = None,
 ) -> Batch:
-    """The batch of a step as the settings say, with the positives and triplets that its method needs."""
-    batch = draw_batch(
-        source,
-        step,
-        seed=training.seed,
-        sampling=sampling,
-        batch_size=training.batch_size,
-        positive_window=training.tcn_positive_window if needs_positives(training) else 0,
-        augmentation=augmentation,
-    )
-    if not needs_triplets(training):
-        return batch
+    """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles."""
+    common: Dict[str, Any] = {"seed": training.seed, "sampling": sampling, "augmentation": augmentation}
+    if needs_views(training):
+        views: Dict[str, Any] = {"region": training.scl_region, "overlap": training.scl_overlap}
+        return draw_views(source, step, batch_size=training.batch_size, **views, **common)
+    window = training.tcn_positive_window if needs_positives(training) else 0
+    batch = draw_batch(source, step, batch_size=training.batch_size, positive_window=window, **common)
+    if needs_triplets(training):
+        batch = _with_triplets(batch, training)
+    return _with_cycles(batch, training) if needs_cycles(training) else batch
+
+
+def _with_triplets(batch: Batch, training: TrainingConfig) -> Batch:
     triplets, labels = draw_triplets(
-        seeded_generator(training.seed, step, TRIPLETS),
+        seeded_generator(training.seed, batch.step, TRIPLETS),
         batch_size=training.batch_size,
         num_samples=training.sal_samples,
         shuffle_fraction=training.sal_shuffle_fraction,
-        num_frames=sampling.num_frames,
+        num_frames=batch.frame_indices.shape[1],
     )
     return dataclasses.replace(batch, triplets=triplets, triplet_labels=labels)
+
+
+def _with_cycles(batch: Batch, training: TrainingConfig) -> Batch:
+    cycles, starts = draw_cycles(
+        seeded_generator(training.seed, batch.step, CYCLES),
+        num_sequences=batch.frame_indices.shape[0],
+        num_frames=batch.frame_indices.shape[1],
+        num_cycles=training.cycles,
+        cycle_length=training.cycle_length,
+    )
+    return dataclasses.replace(batch, cycles=cycles, cycle_starts=starts)
 
 
 def check_finite(losses: Dict[str, float], step: int, clips: List[str], *, why: Callable[[], str]) -> None:

@@ -12,8 +12,14 @@ import tensorflow as tf
 from tcc.config import TrainingConfig
 from tcc.dataset import Batch
 from tcc.training.loss_scale import LossScale
-from tcc.training.methods import StepInputs, method_terms
+from tcc.training.methods import StepInputs, method_terms, needs_views
 from tcc.training.optimizer import clip_by_global_norm, global_norm
+
+# Fields of a batch that go to the losses under the same names.
+_DRAWN = (
+    *("frame_indices", "sequence_lengths", "labels", "triplets", "triplet_labels"),
+    *("valid", "cycles", "cycle_starts"),
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class TrainingStep:
         """
         rate = tf.constant(learning_rate, tf.float32)
         if self._sums:
-            return self._accumulated(list(batches), rate)
+            return self._accumulated([batches] if isinstance(batches, Batch) else list(batches), rate)
         batch = batches if isinstance(batches, Batch) else batches[0]
         terms, embeddings, norms = self._compiled(*_tensors(batch), rate)
         self.traces = (StepTrace(batch, _as_floats(terms), embeddings),)
@@ -93,7 +99,7 @@ class TrainingStep:
 
     def terms_of(self, embeddings: tf.Tensor, batch: Batch) -> Dict[str, tf.Tensor]:
         """The terms of the loss of given embeddings of a batch's frames, and their sum; not compiled."""
-        return self._terms(embeddings, _drawn(batch))
+        return self._terms(embeddings, _drawn(batch), training=True)
 
     def concrete_function(self, batch: Batch) -> Any:
         """The traced step for batches of this shape, for looking at its operations."""
@@ -135,7 +141,7 @@ class TrainingStep:
         """Terms, embeddings, and the gradients of the loss, or of its multiple where there is a loss scale."""
         with tf.GradientTape() as tape:
             embeddings = self._embed(inputs, dropout_masks, training=True)
-            terms = self._terms(embeddings, drawn)
+            terms = self._terms(embeddings, drawn, training=True)
             loss = terms["loss"] if self.loss_scale is None else terms["loss"] * self.loss_scale.factor
         variables = trained_variables(self.encoder, self.head)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -163,26 +169,26 @@ class TrainingStep:
 
     def _losses_in_inference(self, inputs, drawn, dropout_masks):
         embeddings = self._embed(inputs, (), training=False)
-        return self._terms(embeddings, drawn)
+        return self._terms(embeddings, drawn, training=False)
 
     def _embed(self, inputs, dropout_masks, *, training: bool):
         num_clips, num_windows = int(inputs.shape[0]), int(inputs.shape[1])
         dtype = tf.dtypes.as_dtype(self.training.precision if training else "float32")
         windows = tf.reshape(inputs, [num_clips * num_windows, *inputs.shape[2:]])
-        embeddings = self.encoder(windows, training=training, dropout_masks=dropout_masks, dtype=dtype)
+        # The head of a method with views comes before the normalization of the embeddings.
+        normalize = not needs_views(self.training)
+        embeddings = self.encoder(
+            windows, training=training, dropout_masks=dropout_masks, dtype=dtype, normalize=normalize
+        )
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
-    def _terms(self, embeddings, drawn) -> Dict[str, tf.Tensor]:
-        frame_indices, sequence_lengths, labels, triplets, triplet_labels = drawn
-        num_frames = int(frame_indices.shape[1])
+    def _terms(self, embeddings, drawn, *, training: bool) -> Dict[str, tf.Tensor]:
+        num_frames = int(drawn["frame_indices"].shape[1])
         inputs = StepInputs(
             anchors=embeddings[:, :num_frames],
             positives=embeddings[:, num_frames:],
-            frame_indices=frame_indices,
-            sequence_lengths=sequence_lengths,
-            labels=labels,
-            triplets=triplets,
-            triplet_labels=triplet_labels,
+            training=training,
+            **drawn,
         )
         terms = method_terms(inputs, self.head, self.training)
         if self.training.weight_decay:
@@ -215,9 +221,8 @@ def _tensors(batch: Batch) -> Tuple[Any, ...]:
     return tf.constant(batch.inputs), _drawn(batch), masks
 
 
-def _drawn(batch: Batch) -> Tuple[tf.Tensor, ...]:
-    drawn = (batch.frame_indices, batch.sequence_lengths, batch.labels, batch.triplets, batch.triplet_labels)
-    return tuple(tf.constant(one) for one in drawn)
+def _drawn(batch: Batch) -> Dict[str, tf.Tensor]:
+    return {name: tf.constant(getattr(batch, name)) for name in _DRAWN}
 
 
 def _as_floats(terms: Dict[str, tf.Tensor]) -> Dict[str, float]:
