@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tcc import figures
 from tcc.config import OptimizerConfig, TrainingConfig
 from tcc.device import open_device
 from tcc.errors import SettingsError, TrainingDiverged
@@ -306,6 +307,14 @@ def test_health_of_embeddings_by_hand():
     assert health["embedding_spread"] == pytest.approx((2 / 3 / 2) / ((5 / 3 + 1) / 2))
     assert health["embedding_rank"] == pytest.approx(1.0)
     assert health["neighbor_entropy"] == pytest.approx(1.0)
+
+
+def test_the_curve_of_the_losses_shows_no_sign_of_collapse_and_no_scale():
+    health = embedding_health(np.random.default_rng(0).standard_normal((2, 4, 3)))
+    assert figures.loss_terms([{"step": 1, "loss": 2.0, "method": 1.0, "loss_scale": 32768.0, **health}]) == [
+        "loss",
+        "method",
+    ]
 
 
 def test_entropy_of_one_neighbor_for_all_is_zero_and_of_two_is_between():
