@@ -7,6 +7,7 @@ step needs no other state. Each purpose has a generator of its own, so that one 
 from __future__ import annotations
 
 import collections
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Callable, Deque, Generator, Iterable, List, Optional, Sequence, Tuple
@@ -15,12 +16,18 @@ import numpy as np
 
 from tcc.config import AugmentationConfig, SamplingConfig
 from tcc.dataset.augment import flatten_channels, flip_horizontally
-from tcc.dataset.sampling import context_indices, positive_indices, random_order, sample_frame_indices
+from tcc.dataset.sampling import (
+    context_indices,
+    draw_frame_indices,
+    positive_indices,
+    random_order,
+    sample_two_views,
+)
 from tcc.errors import SettingsError, ShapeError
 from tcc.sequences import ClipSequence
 
 # What a generator is for; part of its seed. Never zero: NumPy's seeds ignore trailing zeros.
-ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT, TRIPLETS = 1, 2, 3, 4, 5, 6
+ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT, TRIPLETS, CYCLES = 1, 2, 3, 4, 5, 6, 7
 
 
 def seeded_generator(seed: int, position: int, purpose: int) -> np.random.Generator:
@@ -118,6 +125,8 @@ class FrameClips(Clips):
 class Batch:
     """What one training step works on.
 
+    Drawn by `draw_views` it has two rows for each clip, its two views one after the other: read 2B for B below but in clips.
+
     Attributes:
       step: the step that it was drawn for.
       clips: int64 [B], positions of the clips in their source.
@@ -126,6 +135,8 @@ class Batch:
       sequence_lengths: int32 [B], frames of the whole clip.
       labels: int32 [B, T], phase of each anchor; -1 where there is none.
       triplets, triplet_labels: int32 [R, 3] and [R], see `tcc.losses.draw_triplets`; training adds them where needed.
+      valid: float32 [B, T], 0 for frames that are padding; [0, 0]: there is no padding.
+      cycles, cycle_starts: int32 [N, L + 1] and [N], see `tcc.losses.draw_cycles`; training adds them where needed.
       dropout_masks: what the embedder's dense layers are multiplied with; training adds them.
     """
 
@@ -137,7 +148,14 @@ class Batch:
     labels: np.ndarray
     triplets: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
     triplet_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    valid: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    cycles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    cycle_starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     dropout_masks: Tuple[np.ndarray, ...] = ()
+
+    def clips_of_rows(self) -> np.ndarray:
+        """For each row of the inputs the clip that it shows, int64: `clips`, or each of them twice for views."""
+        return _clips_of_rows(self.clips, len(self.inputs))
 
 
 def draw_batch(
@@ -169,23 +187,78 @@ def draw_batch(
     inputs, chosen = [], []
     for clip in clips:
         length = int(source.lengths[clip])
-        anchors = sample_frame_indices(
-            length, sampling.num_frames, random_offset=sampling.random_offset, rng=frames_rng
-        )
+        anchors = draw_frame_indices(length, sampling, frames_rng)
         chosen.append(anchors)
         if positive_window:
             positives = positive_indices(anchors, window=positive_window, rng=positives_rng)
             anchors = np.concatenate([anchors, positives])
-        values = source.gather(clip, clip_windows(anchors, length, sampling))
-        inputs.append(source.augment(values, augmentation, augmentation_rng) if augmentation else values)
+        inputs.append(_gather(source, clip, anchors, sampling, augmentation, augmentation_rng))
+    return _batch(source, step, clips, inputs, chosen)
+
+
+def draw_views(
+    source: Clips,
+    step: int,
+    *,
+    seed: int,
+    sampling: SamplingConfig,
+    batch_size: int,
+    region: float,
+    overlap: float,
+    augmentation: Optional[AugmentationConfig] = None,
+) -> Batch:
+    """Two views of each clip of one step; it depends on nothing but the arguments.
+
+    Args:
+      source, step, seed, batch_size: see `draw_batch`.
+      sampling: how many frames, and their context; its strategy is not used.
+      region, overlap: see `tcc.dataset.sampling.sample_two_views`.
+      augmentation: change each view at random; None: leave them as they are.
+    Returns: rows 2i and 2i + 1 are the views of clips[i].
+    Raises: SettingsError if there are fewer clips than `batch_size`.
+    """
+    clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
+    frames_rng, augmentation_rng = (seeded_generator(seed, step, purpose) for purpose in (FRAMES, AUGMENTATION))
+    inputs, views = [], []
+    for clip in clips:
+        length = int(source.lengths[clip])
+        for view in sample_two_views(length, sampling.num_frames, region=region, overlap=overlap, rng=frames_rng):
+            inputs.append(_gather(source, clip, view.frames, sampling, augmentation, augmentation_rng))
+            views.append(view)
+    valid = np.stack([view.valid for view in views]).astype(np.float32)
+    return dataclasses.replace(_batch(source, step, clips, inputs, [view.frames for view in views]), valid=valid)
+
+
+def _gather(
+    source: Clips,
+    clip: int,
+    frames: np.ndarray,
+    sampling: SamplingConfig,
+    augmentation: Optional[AugmentationConfig],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Inputs of some frames of one clip, changed by one draw."""
+    values = source.gather(clip, clip_windows(frames, int(source.lengths[clip]), sampling))
+    return source.augment(values, augmentation, rng) if augmentation else values
+
+
+def _batch(
+    source: Clips, step: int, clips: np.ndarray, inputs: List[np.ndarray], frame_indices: List[np.ndarray]
+) -> Batch:
+    """Rows of inputs, the same number for each clip, with what belongs to them."""
+    rows = _clips_of_rows(clips, len(inputs))
     return Batch(
         step=step,
         clips=clips,
         inputs=np.stack(inputs),
-        frame_indices=np.stack(chosen).astype(np.int32),
-        sequence_lengths=source.lengths[clips].astype(np.int32),
-        labels=np.stack([source.labels[clip][frames] for clip, frames in zip(clips, chosen)]).astype(np.int32),
+        frame_indices=np.stack(frame_indices).astype(np.int32),
+        sequence_lengths=source.lengths[rows].astype(np.int32),
+        labels=np.stack([source.labels[clip][frames] for clip, frames in zip(rows, frame_indices)]).astype(np.int32),
     )
+
+
+def _clips_of_rows(clips: np.ndarray, num_rows: int) -> np.ndarray:
+    return np.repeat(clips, num_rows // len(clips))
 
 
 def draw_clips(num_clips: int, step: int, *, seed: int, batch_size: int) -> np.ndarray:

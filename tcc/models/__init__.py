@@ -6,6 +6,7 @@ from tcc.models.conv_gru_embedder import ConvGRUEmbedder
 from tcc.models.embedder import build_embedder
 from tcc.models.embedder_base import SequenceEmbedder, draw_dropout_masks
 from tcc.models.encoder import Encoder
+from tcc.models.projection_head import ProjectionHead
 from tcc.models.transformer_embedder import TransformerEmbedder
 from tcc.models.triplet_classifier import TripletClassifier
 
@@ -14,6 +15,7 @@ __all__ = [
     "ConvGRUEmbedder",
     "Embedder",
     "Encoder",
+    "ProjectionHead",
     "SequenceEmbedder",
     "TransformerEmbedder",
     "TripletClassifier",

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tcc.models.layers import Dense, Layer
 
-# Added to the score of a frame that only fills up: its weight is exactly 0, in float32 and in float16.
+# Added to the score of a frame that only fills up: its weight is exactly 0.
 _OUT_OF_SIGHT = -30000.0
 # Frames whose scores are in memory at a time: [B, heads, 256, T] numbers, so that memory grows with T and not T^2.
 _QUERIES_PER_BLOCK = 256
@@ -66,13 +66,24 @@ class EncoderLayer(tf.Module):
         self.forward_out = Dense(f"{key}_forward_out", feed_forward, width, rng=rng)
 
     def __call__(
-        self, inputs: tf.Tensor, frame_mask: Optional[tf.Tensor], dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        inputs: tf.Tensor,
+        frame_mask: Optional[tf.Tensor],
+        dropout_masks: Sequence[tf.Tensor] = (),
+        *,
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
-        """`frame_mask` [B, T] is 0 for frames that no frame may look at; `dropout_masks`: none or two [B, T, width]."""
-        attended = self._attend(self.attention_norm(inputs), frame_mask)
+        """The layer's output, float32.
+
+        Args:
+          frame_mask: [B, T], 0 for frames that no frame may look at; None: there are none.
+          dropout_masks: none or two [B, T, width].
+          dtype: what matrices are multiplied in; sums over the layers, normalizations and softmax are float32.
+        """
+        attended = tf.cast(self._attend(tf.cast(self.attention_norm(inputs), dtype), frame_mask), tf.float32)
         hidden = inputs + (attended * dropout_masks[0] if dropout_masks else attended)
-        forward = tf.nn.relu(apply_dense(self.forward_in, self.forward_norm(hidden)))
-        forward = apply_dense(self.forward_out, forward)
+        forward = tf.nn.relu(apply_dense(self.forward_in, tf.cast(self.forward_norm(hidden), dtype)))
+        forward = tf.cast(apply_dense(self.forward_out, forward), tf.float32)
         return hidden + (forward * dropout_masks[1] if dropout_masks else forward)
 
     def denses(self) -> List[Dense]:
@@ -85,15 +96,16 @@ class EncoderLayer(tf.Module):
 
     def _attend(self, inputs: tf.Tensor, frame_mask: Optional[tf.Tensor]) -> tf.Tensor:
         query, key, value = (self._by_head(apply_dense(part, inputs)) for part in (self.query, self.key, self.value))
-        query = query / float(np.sqrt(query.shape[-1]))
+        query = query / tf.cast(np.sqrt(query.shape[-1]), query.dtype)
         bias = None if frame_mask is None else _OUT_OF_SIGHT * (1.0 - frame_mask[:, tf.newaxis, tf.newaxis])
         blocks: List[tf.Tensor] = []
         for start in range(0, inputs.shape[1], _QUERIES_PER_BLOCK):
             # One block after another: all at once would fill the memory with scores.
             with tf.control_dependencies(blocks[-1:]):
                 block = tf.identity(query[:, :, start : start + _QUERIES_PER_BLOCK])
-                scores = tf.matmul(block, key, transpose_b=True)
-                blocks.append(tf.matmul(tf.nn.softmax(scores if bias is None else scores + bias), value))
+                scores = tf.cast(tf.matmul(block, key, transpose_b=True), tf.float32)
+                weights = tf.nn.softmax(scores if bias is None else scores + bias)
+                blocks.append(tf.matmul(tf.cast(weights, value.dtype), value))
         joined = tf.transpose(tf.concat(blocks, axis=2), [0, 2, 1, 3])
         return apply_dense(self.joined, tf.reshape(joined, [-1, *inputs.shape[1:]]))
 

@@ -32,12 +32,18 @@ class Embedder(SequenceEmbedder):
         self.output = Dense("emb_out0", widths[-1], config.embedding_size, rng=rng)
 
     def frame_vectors(
-        self, windows: tf.Tensor, *, training: bool = False, dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        windows: tf.Tensor,
+        *,
+        training: bool = False,
+        dropout_masks: Sequence[tf.Tensor] = (),
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """Embeddings of context windows [N, num_context_frames, h, w, C], float32 [N, D]."""
-        hidden = self._standardized(windows)
+        hidden = tf.cast(self._standardized(windows), dtype)
         convolve = self._convolve_all_at_once if self.config.convolution == "conv3d" else self._convolve_late
-        hidden = tf.reduce_max(convolve(hidden, training), axis=list(range(1, len(hidden.shape) - 1)))
+        hidden = tf.cast(convolve(hidden, training), tf.float32)
+        hidden = tf.reduce_max(hidden, axis=list(range(1, len(hidden.shape) - 1)))
         for index, dense in enumerate(self.denses):
             hidden = hidden * dropout_masks[index] if dropout_masks else hidden
             hidden = tf.nn.relu(dense(hidden))
@@ -50,6 +56,7 @@ class Embedder(SequenceEmbedder):
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
         frame_mask: Optional[tf.Tensor] = None,
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """The vectors as they are: no frame depends on one outside its window."""
         return vectors

@@ -37,15 +37,20 @@ class ConvGRUEmbedder(SequenceEmbedder):
         ]
 
     def frame_vectors(
-        self, windows: tf.Tensor, *, training: bool = False, dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        windows: tf.Tensor,
+        *,
+        training: bool = False,
+        dropout_masks: Sequence[tf.Tensor] = (),
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """The frames after convolutions and pooling, float32 [N, channels[-1]]."""
-        hidden = self._standardized(windows)
+        hidden = tf.cast(self._standardized(windows), dtype)
         hidden = tf.reshape(hidden, [-1, *hidden.shape[2:]])
         for index, conv in enumerate(self.convs):
             hidden = conv(hidden)
             hidden = tf.nn.relu(self.norms[index](hidden, training=training) if self.norms else hidden)
-        return tf.reduce_max(hidden, axis=[1, 2])
+        return tf.reduce_max(tf.cast(hidden, tf.float32), axis=[1, 2])
 
     def over_time(
         self,
@@ -54,6 +59,7 @@ class ConvGRUEmbedder(SequenceEmbedder):
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
         frame_mask: Optional[tf.Tensor] = None,
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """The states of the last GRU layer; frames that fill a sequence up come last and so reach no other."""
         return self.advance(vectors, self.first_states(vectors.shape[0]), dropout_masks=dropout_masks)[0]

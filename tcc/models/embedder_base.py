@@ -59,6 +59,7 @@ class SequenceEmbedder(tf.Module):
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
         frame_mask: Optional[tf.Tensor] = None,
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """Embeddings of whole sequences.
 
@@ -68,6 +69,7 @@ class SequenceEmbedder(tf.Module):
           dropout_masks: drawn by `draw_dropout_masks`; needed in training where config.dropout > 0, else left out.
           frame_mask: float [B, T], 0 for frames at the end that only fill the sequence up: no other frame's embedding
             depends on them. None: there are none.
+          dtype: what convolutions and the matrices of attention layers compute in; all else is float32.
         Returns: float32 [B, T, D].
         Raises: ShapeError if features do not fit, or the number of masks is not what the layers need.
         """
@@ -75,14 +77,19 @@ class SequenceEmbedder(tf.Module):
         num_frames = features.shape[1]
         windows = tf.reshape(features, [-1, *features.shape[2:]])
         of_frames = len(self.frame_mask_shapes(1))
-        vectors = self.frame_vectors(windows, training=training, dropout_masks=dropout_masks[:of_frames])
+        vectors = self.frame_vectors(windows, training=training, dropout_masks=dropout_masks[:of_frames], dtype=dtype)
         vectors = tf.reshape(vectors, [-1, num_frames, vectors.shape[-1]])
         return self.over_time(
-            vectors, training=training, dropout_masks=dropout_masks[of_frames:], frame_mask=frame_mask
+            vectors, training=training, dropout_masks=dropout_masks[of_frames:], frame_mask=frame_mask, dtype=dtype
         )
 
     def frame_vectors(
-        self, windows: tf.Tensor, *, training: bool = False, dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        windows: tf.Tensor,
+        *,
+        training: bool = False,
+        dropout_masks: Sequence[tf.Tensor] = (),
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """Context windows of features [N, num_context_frames, h, w, C] -> float32 [N, W], each by itself."""
         raise NotImplementedError
@@ -94,6 +101,7 @@ class SequenceEmbedder(tf.Module):
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
         frame_mask: Optional[tf.Tensor] = None,
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """Vectors of frames [B, T, W] -> embeddings [B, T, D]."""
         raise NotImplementedError

@@ -13,6 +13,9 @@ from tcc.models.backbone import Backbone, pool_to_grid
 from tcc.models.embedder_base import SequenceEmbedder
 from tcc.shapes import check_rank
 
+# A zero vector stays zero when it is divided by its norm.
+_SMALLEST_SQUARE = 1e-12
+
 
 class Encoder(tf.Module):
     """What training changes and embedding uses.
@@ -52,6 +55,8 @@ class Encoder(tf.Module):
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
         frame_mask: Optional[tf.Tensor] = None,
+        dtype: tf.DType = tf.float32,
+        normalize: bool = True,
     ) -> tf.Tensor:
         """Embeddings of whole sequences.
 
@@ -60,15 +65,22 @@ class Encoder(tf.Module):
             features [B, T, num_context_frames, h, w, C].
           training: see `SequenceEmbedder`; the backbone follows where it is trained.
           dropout_masks, frame_mask: see `SequenceEmbedder`.
+          dtype: what the backbone and the costly part of the embedder compute in; see `SequenceEmbedder`.
+          normalize: divide by the L2 norm where config.normalize of the embedder says so; False: in no case.
         Returns: float32 [B, T, D].
         Raises: ShapeError if the inputs do not fit.
         """
         features = inputs
         if self.backbone is not None:
             check_rank("frames", inputs, 6, axes="B T context H W 3")
-            windows = self._features(self.backbone, tf.reshape(inputs, [-1, *inputs.shape[2:]]), training)
+            windows = self._features(self.backbone, tf.reshape(inputs, [-1, *inputs.shape[2:]]), training, dtype)
             features = tf.reshape(windows, [-1, *inputs.shape[1:2], *windows.shape[1:]])
-        return self.embedder(features, training=training, dropout_masks=dropout_masks, frame_mask=frame_mask)
+        embeddings = self.embedder(
+            features, training=training, dropout_masks=dropout_masks, frame_mask=frame_mask, dtype=dtype
+        )
+        if not (normalize and self.embedder.config.normalize):
+            return embeddings
+        return tf.math.l2_normalize(embeddings, axis=-1, epsilon=_SMALLEST_SQUARE)
 
     def frame_vectors(self, windows: tf.Tensor) -> tf.Tensor:
         """The part of an embedding that each frame has by itself, outside training.
@@ -82,7 +94,10 @@ class Encoder(tf.Module):
 
     def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
         """From the `frame_vectors` of all frames of a clip [T, W] to its embeddings [T, D], for any T."""
-        return self.embedder.clip_function()
+        over_time = self.embedder.clip_function()
+        if not self.embedder.config.normalize:
+            return over_time
+        return lambda vectors: _l2_normalized(over_time(vectors))
 
     def named_variables(self) -> Dict[str, tf.Variable]:
         """Every variable by its key "<layer>/<weight>"; the backbone's first."""
@@ -98,11 +113,18 @@ class Encoder(tf.Module):
         """Those of the embedder; the backbone has none, as the reference."""
         return self.embedder.regularized_variables()
 
-    def _features(self, backbone: Backbone, frames: tf.Tensor, training: bool) -> tf.Tensor:
+    def _features(
+        self, backbone: Backbone, frames: tf.Tensor, training: bool, dtype: tf.DType = tf.float32
+    ) -> tf.Tensor:
         images = tf.reshape(frames, [-1, *frames.shape[2:]])
-        features = backbone(images, training=training and self.trained != "frozen")
+        features = backbone(images, training=training and self.trained != "frozen", dtype=dtype)
         if self.trained == "frozen":
             features = tf.stop_gradient(features)
         if self.grid is not None:
-            features = pool_to_grid(features, self.grid)
+            features = pool_to_grid(tf.cast(features, tf.float32), self.grid)
         return tf.reshape(features, [-1, frames.shape[1], *features.shape[1:]])
+
+
+def _l2_normalized(embeddings: np.ndarray) -> np.ndarray:
+    squares = np.sum(np.square(embeddings), axis=-1, keepdims=True)
+    return embeddings / np.sqrt(np.maximum(squares, np.float32(_SMALLEST_SQUARE)))

@@ -50,7 +50,12 @@ class TransformerEmbedder(SequenceEmbedder):
         self.output = Dense("emb_out0", width, config.embedding_size, rng=rng)
 
     def frame_vectors(
-        self, windows: tf.Tensor, *, training: bool = False, dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        windows: tf.Tensor,
+        *,
+        training: bool = False,
+        dropout_masks: Sequence[tf.Tensor] = (),
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """The frames after pooling and dense layers, float32 [N, transformer_width]."""
         hidden = tf.reduce_max(self._standardized(windows), axis=[1, 2, 3])
@@ -66,9 +71,10 @@ class TransformerEmbedder(SequenceEmbedder):
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
         frame_mask: Optional[tf.Tensor] = None,
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """Embeddings of sequences whose frames take the positions from the first to the last, the filled up ones too."""
-        return self._encode(vectors, self._positions(vectors.shape[1]), frame_mask, dropout_masks)
+        return self._encode(vectors, self._positions(vectors.shape[1]), frame_mask, dropout_masks, dtype)
 
     def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
         encode = tf.function(self._encode, autograph=False)
@@ -108,11 +114,12 @@ class TransformerEmbedder(SequenceEmbedder):
         positions: tf.Tensor,
         frame_mask: Optional[tf.Tensor],
         dropout_masks: Sequence[tf.Tensor] = (),
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         hidden = vectors + positions
         hidden = hidden * dropout_masks[0] if dropout_masks else hidden
         for index, encoder_layer in enumerate(self.encoder_layers):
-            hidden = encoder_layer(hidden, frame_mask, dropout_masks[1 + 2 * index : 3 + 2 * index])
+            hidden = encoder_layer(hidden, frame_mask, dropout_masks[1 + 2 * index : 3 + 2 * index], dtype=dtype)
         return apply_dense(self.output, hidden)
 
     def _positions(self, length: int) -> np.ndarray:
