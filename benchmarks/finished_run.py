@@ -95,7 +95,7 @@ def selection(settings, repeats):
             for start in range(0, int(length), 25):
                 frames = np.arange(start, min(start + 25, int(length)))
                 windows = source.gather(clip, clip_windows(frames, int(length), settings.sampling))
-                parts.append(encoder(tf.constant(windows), training=False).numpy())
+                parts.append(encoder(tf.constant(windows[np.newaxis]), training=False).numpy()[0])
             clips.append(np.concatenate(parts)[::stride])
         taus = [
             kendalltau(np.arange(len(a)), np.argmin(cdist(a, b, "sqeuclidean"), axis=1)).statistic

@@ -20,6 +20,7 @@ METHODS = (
 STRATEGIES = ("offset_uniform", "segment_uniform", "stride")
 SCL_NEGATIVES = ("other_view", "batch_other_view", "own_video", "batch")
 SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
+EMBEDDERS = ("conv", "conv_gru", "transformer")
 BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
 SPLITS = ("train", "val", "test")
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
@@ -41,6 +42,15 @@ def check_choice(name: str, value: str, choices: Tuple[str, ...]) -> None:
     """Raise SettingsError unless `value` is one of `choices`."""
     if value not in choices:
         raise SettingsError(f"{name}: must be one of {', '.join(choices)}; got {value!r}")
+
+
+def check_context_frames(embedder: EmbedderConfig, num_context_frames: int) -> None:
+    """Raise SettingsError if an embedder over whole sequences is to see context frames besides."""
+    if embedder.kind != "conv" and num_context_frames != 1:
+        raise SettingsError(
+            f"num_context_frames: kind = {embedder.kind} of [embedder] sees the whole sequence and takes no context "
+            f"frames besides; set num_context_frames of [sampling] to 1, got {num_context_frames}"
+        )
 
 
 @dataclass(frozen=True)
@@ -246,25 +256,45 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class EmbedderConfig:
-    """[embedder] Context window of features -> convolutions -> global max pool -> dense layers -> embedding."""
+    """[embedder] The network that turns the features of a sequence of frames into embeddings; see docs/models.md."""
 
-    convolution: str = "late"  # conv3d: 3x3x3 as the reference; late: per frame, then all context frames at once
-    channels: Tuple[int, ...] = (128, 128)  # output channels of the convolutions
-    dense: Tuple[int, ...] = (256, 256)  # units of the dense layers
+    kind: str = "conv"  # conv (each frame with its context), conv_gru and transformer (the whole sequence)
+    convolution: str = "late"  # conv: conv3d (3x3x3, as the reference) or late (per frame, then all context frames)
+    channels: Tuple[int, ...] = (128, 128)  # conv, conv_gru: output channels of the convolutions
+    dense: Tuple[int, ...] = (256, 256)  # conv, transformer: units of the dense layers
+    gru_units: Tuple[int, ...] = (128,)  # conv_gru: units of the GRU layers; the last has embedding_size
+    transformer_layers: int = 3  # transformer: encoder layers
+    transformer_heads: int = 8  # transformer: attention heads; they share transformer_width
+    transformer_width: int = 256  # transformer: size of a frame's vector between the layers
+    transformer_feed_forward: int = 1024  # transformer: hidden units of each layer's feed-forward part
     embedding_size: int = 128  # D
-    batch_norm: bool = True  # normalize after each convolution
-    dropout: float = 0.0  # share of units dropped before each dense layer while training
+    batch_norm: bool = True  # normalize after each convolution (transformer: each dense layer)
+    dropout: float = 0.0  # share of units dropped while training; docs/models.md says where
     standardize: bool = True  # shift and scale each feature channel by its statistics over the training clips
     normalize: bool = False  # L2-normalize embeddings (lav and scl are evaluated so); scl's head comes before it
 
     def __post_init__(self) -> None:
+        check_choice("kind", self.kind, EMBEDDERS)
         check_choice("convolution", self.convolution, ("conv3d", "late"))
         check_at_least("embedding_size", self.embedding_size, 1)
         check_between("dropout", self.dropout, 0, 0.95)
+        for name in ("transformer_layers", "transformer_heads", "transformer_width", "transformer_feed_forward"):
+            check_at_least(name, getattr(self, name), 1)
         if not self.channels or min(self.channels + self.dense) < 1:
             raise SettingsError(f"channels and dense: sizes must be positive, got {self.channels} and {self.dense}")
-        if self.convolution == "late" and len(self.channels) < 2:
+        if self.kind == "conv" and self.convolution == "late" and len(self.channels) < 2:
             raise SettingsError(f"channels: convolution = late needs two or more, got {self.channels}")
+        if self.kind == "conv_gru" and (
+            min(self.gru_units, default=0) < 1 or self.gru_units[-1] != self.embedding_size
+        ):
+            raise SettingsError(
+                f"gru_units: must be positive and end in embedding_size ({self.embedding_size}), for the last GRU layer "
+                f"gives the embedding; got {self.gru_units}"
+            )
+        if self.kind == "transformer" and self.transformer_width % self.transformer_heads:
+            raise SettingsError(
+                f"transformer_width: {self.transformer_heads} heads must divide it, got {self.transformer_width}"
+            )
 
 
 @dataclass(frozen=True)
@@ -507,6 +537,9 @@ class Settings:
     report: ReportConfig = ReportConfig()
     device: DeviceConfig = DeviceConfig()
     execution: ExecutionConfig = ExecutionConfig()
+
+    def __post_init__(self) -> None:
+        check_context_frames(self.embedder, self.sampling.num_context_frames)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Nested plain dictionary, for JSON."""

@@ -22,7 +22,7 @@ def embed_clips(
 
     Context frames before a clip's first frame are its first frame. Frames of all clips go through the encoder in
     batches of one size, the last one filled up; only one batch of inputs is in memory at a time, and how large it is
-    does not matter to the result.
+    does not matter to the result. What an embedder does over time is then done for one whole clip after another.
 
     Args:
       source: the clips.
@@ -34,7 +34,8 @@ def embed_clips(
     Raises: DeviceError if no device is open.
     """
     require_device()
-    compiled = tf.function(lambda windows: encoder(windows, training=False), autograph=False)
+    compiled = tf.function(encoder.frame_vectors, autograph=False)
+    over_time = encoder.clip_function()
     ends = np.cumsum(source.lengths)
     total = int(ends[-1]) if len(ends) else 0
     parts = []
@@ -44,8 +45,8 @@ def embed_clips(
         padding = np.zeros((batch_frames - count, *windows.shape[1:]), windows.dtype)
         parts.append(compiled(tf.constant(np.concatenate([windows, padding]))).numpy()[:count])
         progress((start + count) / total, f"{start + count}/{total} frames")
-    embeddings = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
-    values = np.split(embeddings, ends[:-1])
+    vectors = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+    values = [over_time(clip) for clip in np.split(vectors, ends[:-1])] if parts else []
     return [
         ClipSequence(name, timestamps, labels, clip)
         for name, timestamps, labels, clip in zip(source.names, source.timestamps, source.labels, values)

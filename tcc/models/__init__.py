@@ -1,7 +1,8 @@
-"""Networks: backbone (frame -> features), embedder (context window -> embedding), and both together."""
+"""Networks: backbone (frame -> features), embedder (sequences -> embeddings), and both together."""
 
 from tcc.models.backbone import Backbone, build_backbone, pool_to_grid
-from tcc.models.embedder import Embedder, draw_dropout_masks
+from tcc.models.embedder import Embedder
+from tcc.models.embedder_base import SequenceEmbedder, draw_dropout_masks
 from tcc.models.encoder import Encoder
 from tcc.models.projection_head import ProjectionHead
 from tcc.models.triplet_classifier import TripletClassifier
@@ -11,6 +12,7 @@ __all__ = [
     "Embedder",
     "Encoder",
     "ProjectionHead",
+    "SequenceEmbedder",
     "TripletClassifier",
     "build_backbone",
     "draw_dropout_masks",

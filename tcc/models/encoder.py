@@ -1,16 +1,20 @@
-"""Backbone and embedder together: context windows of frames, or of features, -> embeddings."""
+"""Backbone and embedder together: sequences of context windows of frames, or of features, -> embeddings."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tcc.config import check_choice
 from tcc.errors import ShapeError
 from tcc.models.backbone import Backbone, pool_to_grid
-from tcc.models.embedder import Embedder
+from tcc.models.embedder_base import SequenceEmbedder
 from tcc.shapes import check_rank
+
+# A zero vector stays zero when it is divided by its norm.
+_SMALLEST_SQUARE = 1e-12
 
 
 class Encoder(tf.Module):
@@ -18,7 +22,7 @@ class Encoder(tf.Module):
 
     Args of the constructor:
       backbone: turns frames into features; None where the features come ready.
-      embedder: turns context windows of features into embeddings.
+      embedder: turns sequences of context windows of features into embeddings; see `build_embedder`.
       trained: frozen, batch_norm or all: what of the backbone is trained. A frozen backbone runs in inference mode; in
         training the others normalize by the batch's own statistics, as the reference.
       grid: features are average-pooled to grid x grid cells before the embedder; None: they stay as they are.
@@ -27,7 +31,7 @@ class Encoder(tf.Module):
     def __init__(
         self,
         backbone: Optional[Backbone],
-        embedder: Embedder,
+        embedder: SequenceEmbedder,
         *,
         trained: str = "frozen",
         grid: Optional[int] = None,
@@ -50,24 +54,46 @@ class Encoder(tf.Module):
         *,
         training: bool = False,
         dropout_masks: Sequence[tf.Tensor] = (),
+        frame_mask: Optional[tf.Tensor] = None,
         normalize: bool = True,
     ) -> tf.Tensor:
-        """Embeddings of context windows.
+        """Embeddings of whole sequences.
 
         Args:
-          inputs: with a backbone frames [N, num_context_frames, H, W, 3], RGB, uint8 or float in 0..255; without one
-            features [N, num_context_frames, h, w, C].
-          training: see `Embedder`; the backbone follows where it is trained.
-          dropout_masks: see `Embedder`.
+          inputs: with a backbone frames [B, T, num_context_frames, H, W, 3], RGB, uint8 or float in 0..255; without one
+            features [B, T, num_context_frames, h, w, C].
+          training: see `SequenceEmbedder`; the backbone follows where it is trained.
+          dropout_masks, frame_mask: see `SequenceEmbedder`.
           normalize: divide by the L2 norm where config.normalize of the embedder says so; False: in no case.
-        Returns: float32 [N, D].
+        Returns: float32 [B, T, D].
         Raises: ShapeError if the inputs do not fit.
         """
-        features = inputs if self.backbone is None else self._features(self.backbone, inputs, training)
-        embeddings = self.embedder(features, training=training, dropout_masks=dropout_masks)
+        features = inputs
+        if self.backbone is not None:
+            check_rank("frames", inputs, 6, axes="B T context H W 3")
+            windows = self._features(self.backbone, tf.reshape(inputs, [-1, *inputs.shape[2:]]), training)
+            features = tf.reshape(windows, [-1, *inputs.shape[1:2], *windows.shape[1:]])
+        embeddings = self.embedder(features, training=training, dropout_masks=dropout_masks, frame_mask=frame_mask)
         if not (normalize and self.embedder.config.normalize):
             return embeddings
-        return tf.math.l2_normalize(embeddings, axis=-1, epsilon=1e-12)
+        return tf.math.l2_normalize(embeddings, axis=-1, epsilon=_SMALLEST_SQUARE)
+
+    def frame_vectors(self, windows: tf.Tensor) -> tf.Tensor:
+        """The part of an embedding that each frame has by itself, outside training.
+
+        Args:
+          windows: [N, num_context_frames, ...], frames or features as in a call.
+        Returns: float32 [N, W]; `clip_function` makes embeddings of those of a clip.
+        """
+        features = windows if self.backbone is None else self._features(self.backbone, windows, training=False)
+        return self.embedder.frame_vectors(features)
+
+    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
+        """From the `frame_vectors` of all frames of a clip [T, W] to its embeddings [T, D], for any T."""
+        over_time = self.embedder.clip_function()
+        if not self.embedder.config.normalize:
+            return over_time
+        return lambda vectors: _l2_normalized(over_time(vectors))
 
     def named_variables(self) -> Dict[str, tf.Variable]:
         """Every variable by its key "<layer>/<weight>"; the backbone's first."""
@@ -84,7 +110,6 @@ class Encoder(tf.Module):
         return self.embedder.regularized_variables()
 
     def _features(self, backbone: Backbone, frames: tf.Tensor, training: bool) -> tf.Tensor:
-        check_rank("frames", frames, 5, axes="N context H W 3")
         images = tf.reshape(frames, [-1, *frames.shape[2:]])
         features = backbone(images, training=training and self.trained != "frozen")
         if self.trained == "frozen":
@@ -92,3 +117,8 @@ class Encoder(tf.Module):
         if self.grid is not None:
             features = pool_to_grid(features, self.grid)
         return tf.reshape(features, [-1, frames.shape[1], *features.shape[1:]])
+
+
+def _l2_normalized(embeddings: np.ndarray) -> np.ndarray:
+    squares = np.sum(np.square(embeddings), axis=-1, keepdims=True)
+    return embeddings / np.sqrt(np.maximum(squares, np.float32(_SMALLEST_SQUARE)))

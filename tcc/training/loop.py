@@ -173,9 +173,10 @@ class _Session:
         batch = draw_training_batch(
             self.source, step, sampling=self.sampling, training=self.training, augmentation=self.augmentation
         )
-        windows = batch.inputs.shape[0] * batch.inputs.shape[1]
+        num_frames = self.sampling.num_frames
+        num_sequences = batch.inputs.shape[0] * batch.inputs.shape[1] // num_frames
         masks = draw_dropout_masks(
-            self.encoder.embedder.dropout_mask_shapes(windows),
+            self.encoder.embedder.dropout_mask_shapes(num_sequences, num_frames),
             dropout=self.encoder.embedder.config.dropout,
             rng=seeded_generator(self.training.seed, step, DROPOUT),
         )
@@ -208,12 +209,16 @@ def draw_training_batch(
     augmentation: Optional[AugmentationConfig] = None,
 ) -> Batch:
     """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles."""
-    common = {"seed": training.seed, "sampling": sampling, "augmentation": augmentation}
+    common: Dict[str, Any] = {
+        "batch_size": training.batch_size,
+        "seed": training.seed,
+        "sampling": sampling,
+        "augmentation": augmentation,
+    }
     if needs_views(training):
-        views = {"region": training.scl_region, "overlap": training.scl_overlap}
-        return draw_views(source, step, batch_size=training.batch_size, **views, **common)
+        return draw_views(source, step, region=training.scl_region, overlap=training.scl_overlap, **common)
     window = training.tcn_positive_window if needs_positives(training) else 0
-    batch = draw_batch(source, step, batch_size=training.batch_size, positive_window=window, **common)
+    batch = draw_batch(source, step, positive_window=window, **common)
     if needs_triplets(training):
         batch = _with_triplets(batch, training)
     return _with_cycles(batch, training) if needs_cycles(training) else batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -138,8 +138,9 @@ def _added_tcn_weight(training: TrainingConfig) -> float:
 
 
 def _cycle_consistency(inputs: StepInputs, training: TrainingConfig) -> tf.Tensor:
-    drawn = {"cycles": inputs.cycles, "starts": inputs.cycle_starts}
-    loss = functools.partial(stochastic_cycle_loss, **drawn) if needs_cycles(training) else cycle_consistency_loss
+    loss: Callable[..., tf.Tensor] = cycle_consistency_loss
+    if needs_cycles(training):
+        loss = functools.partial(stochastic_cycle_loss, cycles=inputs.cycles, starts=inputs.cycle_starts)
     return loss(
         inputs.anchors,
         frame_indices=inputs.frame_indices,

@@ -57,7 +57,7 @@ class TrainingStep:
 
     def _step(self, inputs, drawn, dropout_masks, learning_rate):
         with tf.GradientTape() as tape:
-            embeddings = self._embed(inputs, dropout_masks, training=True)
+            embeddings = self._embed(inputs, drawn, dropout_masks, training=True)
             terms = self._terms(embeddings, drawn, training=True)
         variables = trained_variables(self.encoder, self.head)
         gradients = tape.gradient(terms["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -67,19 +67,21 @@ class TrainingStep:
         return {**terms, "gradient_norm": norm}
 
     def _losses_in_inference(self, inputs, drawn, dropout_masks):
-        embeddings = self._embed(inputs, (), training=False)
+        embeddings = self._embed(inputs, drawn, (), training=False)
         return self._terms(embeddings, drawn, training=False)
 
-    def _embed(self, inputs, dropout_masks, *, training: bool):
-        num_clips, num_windows = int(inputs.shape[0]), int(inputs.shape[1])
-        windows = tf.reshape(inputs, [num_clips * num_windows, *inputs.shape[2:]])
+    def _embed(self, inputs, drawn, dropout_masks, *, training: bool):
+        """Embeddings [B, T, D], or with positives [B, 2T, D]; these are sequences of their own to the encoder."""
+        num_clips, num_windows, num_frames = int(inputs.shape[0]), int(inputs.shape[1]), _num_frames(drawn)
+        has_views = needs_views(self.training)
+        sequences = tf.reshape(inputs, [num_clips * num_windows // num_frames, num_frames, *inputs.shape[2:]])
+        masks = {"dropout_masks": dropout_masks, "frame_mask": drawn["valid"] if has_views else None}
         # The head of a method with views comes before the normalization of the embeddings.
-        normalize = not needs_views(self.training)
-        embeddings = self.encoder(windows, training=training, dropout_masks=dropout_masks, normalize=normalize)
+        embeddings = self.encoder(sequences, training=training, normalize=not has_views, **masks)
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
     def _terms(self, embeddings, drawn, *, training: bool) -> Dict[str, tf.Tensor]:
-        num_frames = int(drawn["frame_indices"].shape[1])
+        num_frames = _num_frames(drawn)
         inputs = StepInputs(
             anchors=embeddings[:, :num_frames],
             positives=embeddings[:, num_frames:],
@@ -101,6 +103,11 @@ def trained_variables(encoder: Any, head: Optional[Any] = None) -> List[tf.Varia
 def mean_squared_weights(variables) -> tf.Tensor:
     """Mean over the variables of each one's sum of squares. The mean, not the sum, is what the reference adds."""
     return tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in variables]) / float(len(variables))
+
+
+def _num_frames(drawn) -> int:
+    """T, from the indices of the anchors' frames."""
+    return int(drawn["frame_indices"].shape[1])
 
 
 def _tensors(batch: Batch) -> Tuple[Any, ...]:

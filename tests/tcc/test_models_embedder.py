@@ -23,16 +23,16 @@ def small_embedder(*, context=2, **settings):
 
 
 def windows(num=3, *, context=2):
-    """Random windows of features [num, context, 4, 5, 3]."""
-    return np.random.default_rng(0).normal(size=(num, context, 4, 5, 3)).astype(np.float32)
+    """Random features [1, num, context, 4, 5, 3]: a sequence of windows."""
+    return np.random.default_rng(0).normal(size=(1, num, context, 4, 5, 3)).astype(np.float32)
 
 
 def test_late_fusion_matches_one_window_after_another():
     embedder = small_embedder(context=3)
     arrays = {key: variable.numpy() for key, variable in embedder.named_variables().items()}
     features = windows(context=3)
-    expected = reference.embedder_late(features, arrays, num_convs=2, num_denses=2, epsilon=1e-3)
-    np.testing.assert_allclose(embedder(features), expected, atol=1e-5)
+    expected = reference.embedder_late(features[0], arrays, num_convs=2, num_denses=2, epsilon=1e-3)
+    np.testing.assert_allclose(embedder(features)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("settings", [{"channels": (5, 6, 7)}, {"dense": ()}])
@@ -41,7 +41,7 @@ def test_late_fusion_of_other_depths(settings):
     arrays = {key: variable.numpy() for key, variable in embedder.named_variables().items()}
     counts = {"num_convs": len(embedder.config.channels), "num_denses": len(embedder.config.dense)}
     np.testing.assert_allclose(
-        embedder(windows()), reference.embedder_late(windows(), arrays, epsilon=1e-3, **counts), atol=1e-5
+        embedder(windows())[0], reference.embedder_late(windows()[0], arrays, epsilon=1e-3, **counts), atol=1e-5
     )
 
 
@@ -49,13 +49,13 @@ def test_late_fusion_of_other_depths(settings):
 def test_the_order_of_context_frames_matters(convolution):
     embedder = small_embedder(convolution=convolution)
     features = windows()
-    assert np.abs(embedder(features) - embedder(features[:, ::-1])).max() > 0.01
+    assert np.abs(embedder(features) - embedder(features[:, :, ::-1])).max() > 0.01
 
 
 @pytest.mark.parametrize("convolution", ["late", "conv3d"])
 def test_each_window_is_embedded_by_itself(convolution):
     embedder = small_embedder(convolution=convolution)
-    np.testing.assert_allclose(embedder(windows())[1:2], embedder(windows()[1:2]), atol=1e-6)
+    np.testing.assert_allclose(embedder(windows())[:, 1:2], embedder(windows()[:, 1:2]), atol=1e-6)
 
 
 def test_without_batch_norm_there_is_none():
@@ -104,19 +104,19 @@ def test_standardization_refuses_what_it_cannot_use(settings, mean, std, error, 
 
 def test_dropout_masks_multiply_what_enters_each_dense_layer():
     embedder = small_embedder(dropout=0.5)
-    assert embedder.dropout_mask_shapes(3) == [(3, 6), (3, 7)]
-    ones = [np.ones(shape, np.float32) for shape in embedder.dropout_mask_shapes(3)]
+    assert embedder.dropout_mask_shapes(1, 3) == [(3, 6), (3, 7)]
+    ones = [np.ones(shape, np.float32) for shape in embedder.dropout_mask_shapes(1, 3)]
     kept = embedder(windows(), training=True, dropout_masks=ones)
     no_input = embedder(windows(), training=True, dropout_masks=[ones[0], 0 * ones[1]])
     hidden = np.maximum(embedder.denses[1].bias.numpy(), 0)
     expected = hidden @ embedder.output.kernel.numpy() + embedder.output.bias.numpy()
-    np.testing.assert_allclose(no_input, np.tile(expected, (3, 1)), atol=1e-6)
+    np.testing.assert_allclose(no_input[0], np.tile(expected, (3, 1)), atol=1e-6)
     assert np.abs(kept - no_input).max() > 0.01
 
 
 def test_without_dropout_there_are_no_masks():
-    assert small_embedder().dropout_mask_shapes(3) == []
-    assert small_embedder(dropout=0.1, dense=()).dropout_mask_shapes(3) == []
+    assert small_embedder().dropout_mask_shapes(1, 3) == []
+    assert small_embedder(dropout=0.1, dense=()).dropout_mask_shapes(1, 3) == []
 
 
 def test_draw_dropout_masks_keeps_the_expectation():
@@ -133,7 +133,7 @@ def test_draw_dropout_masks_keeps_the_expectation():
 )
 def test_the_number_of_dropout_masks_is_checked(training, masks, text):
     embedder = small_embedder(dropout=0.5)
-    given = [np.ones(shape, np.float32) for shape in embedder.dropout_mask_shapes(3)][:masks]
+    given = [np.ones(shape, np.float32) for shape in embedder.dropout_mask_shapes(1, 3)][:masks]
     with pytest.raises(ShapeError, match=f"dropout_masks: {text}.*draw them with draw_dropout_masks"):
         embedder(windows(), training=training, dropout_masks=given)
 
@@ -141,9 +141,9 @@ def test_the_number_of_dropout_masks_is_checked(training, masks, text):
 @pytest.mark.parametrize(
     "shape, text",
     [
-        ((3, 4, 5, 3), r"features: expected \[N, context, h, w, C\], got shape \[3, 4, 5, 3\]"),
-        ((3, 1, 4, 5, 3), r"features: expected 2 context frames and 3 channels, got shape \[3, 1, 4, 5, 3\]"),
-        ((3, 2, 4, 5, 9), r"features: expected 2 context frames and 3 channels, got shape \[3, 2, 4, 5, 9\]"),
+        ((3, 2, 4, 5, 3), r"features: expected \[B, T, context, h, w, C\], got shape \[3, 2, 4, 5, 3\]"),
+        ((1, 3, 1, 4, 5, 3), r"features: expected 2 context frames and 3 channels, got shape \[1, 3, 1, 4, 5, 3\]"),
+        ((1, 3, 2, 4, 5, 9), r"features: expected 2 context frames and 3 channels, got shape \[1, 3, 2, 4, 5, 9\]"),
     ],
 )
 def test_features_that_do_not_fit_are_refused(shape, text):
@@ -183,5 +183,5 @@ def test_regularized_variables_are_kernels_and_biases():
 def test_shapes_stay_static_inside_a_function():
     embedder = small_embedder()
     function = tf.function(lambda features: embedder(features, training=True))
-    concrete = function.get_concrete_function(tf.TensorSpec([6, 2, 4, 5, 3], tf.float16))
-    assert concrete.structured_outputs.shape == [6, 4]
+    concrete = function.get_concrete_function(tf.TensorSpec([2, 6, 2, 4, 5, 3], tf.float16))
+    assert concrete.structured_outputs.shape == [2, 6, 4]

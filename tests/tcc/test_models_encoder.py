@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,13 +23,13 @@ def small_encoder(*, trained="frozen", grid=None, seed=0):
 
 
 def frames(num=3):
-    """Random uint8 windows of frames [num, 2, 64, 64, 3]."""
-    return np.random.default_rng(0).integers(0, 256, size=(num, 2, 64, 64, 3), dtype=np.uint8)
+    """Random uint8 windows of frames [1, num, 2, 64, 64, 3]."""
+    return np.random.default_rng(0).integers(0, 256, size=(1, num, 2, 64, 64, 3), dtype=np.uint8)
 
 
 def features_of(encoder):
     """The backbone's features of `frames`, window by window."""
-    return tf.stack([encoder.backbone(window) for window in frames()])
+    return tf.stack([encoder.backbone(window) for window in frames()[0]])[tf.newaxis]
 
 
 def test_frames_go_through_backbone_and_embedder():
@@ -38,7 +40,7 @@ def test_frames_go_through_backbone_and_embedder():
 
 def test_features_are_pooled_to_the_grid():
     encoder = small_encoder(grid=2)
-    pooled = tf.stack([pool_to_grid(window, 2) for window in features_of(encoder)])
+    pooled = tf.stack([pool_to_grid(window, 2) for window in features_of(encoder)[0]])[tf.newaxis]
     np.testing.assert_allclose(encoder(frames()), encoder.embedder(pooled), atol=1e-4)
 
 
@@ -89,7 +91,7 @@ def test_another_word_for_trained_is_refused():
 
 
 def test_frames_of_another_rank_are_refused():
-    with pytest.raises(ShapeError, match=r"frames: expected \[N, context, H, W, 3\], got shape \[2, 64, 64, 3\]"):
+    with pytest.raises(ShapeError, match=r"frames: expected \[B, T, context, H, W, 3\], got shape \[3, 2, 64, 64, 3\]"):
         small_encoder()(frames()[0])
 
 
@@ -113,7 +115,7 @@ def test_a_step_has_no_forbidden_operation():
             loss = tf.reduce_sum(encoder(images, training=True) ** 2)
         return tape.gradient(loss, encoder.trained_variables())
 
-    graph = tf.function(step).get_concrete_function(tf.TensorSpec([4, 2, 64, 64, 3], tf.uint8)).graph
+    graph = tf.function(step).get_concrete_function(tf.TensorSpec([2, 2, 2, 64, 64, 3], tf.uint8)).graph
     kinds = {operation.type for operation in graph.get_operations()}
     forbidden = (
         "Einsum",
@@ -126,3 +128,16 @@ def test_a_step_has_no_forbidden_operation():
     )
     assert not kinds & set(forbidden)
     assert "FusedBatchNormV3" in kinds
+
+
+def test_embeddings_are_divided_by_their_norm_where_the_settings_say_so():
+    plain = Encoder(None, Embedder(CONFIG, num_context_frames=2, feature_channels=3, seed=0))
+    features = np.random.default_rng(0).normal(size=(1, 5, 2, 4, 4, 3)).astype(np.float32)
+    config = dataclasses.replace(CONFIG, normalize=True)
+    encoder = Encoder(None, Embedder(config, num_context_frames=2, feature_channels=3, seed=0))
+    raw = plain(features).numpy()
+    expected = raw / np.linalg.norm(raw, axis=-1, keepdims=True)
+    np.testing.assert_allclose(encoder(features), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(encoder(features, normalize=False), raw, rtol=1e-5, atol=1e-6)
+    of_clip = encoder.clip_function()(encoder.frame_vectors(features[0]).numpy())
+    np.testing.assert_allclose(of_clip, expected[0], rtol=1e-5, atol=1e-6)

@@ -38,8 +38,8 @@ def embed(encoder, inputs, *, training=False):
     """Embeddings [B, T, D] and features of golden inputs [B, 2 T, S, S, 3], which are scaled already."""
     batch, images, side = inputs.shape[:3]
     features = encoder.backbone.features(tf.reshape(inputs, [-1, side, side, 3]), training=training)
-    windows = tf.reshape(features, [-1, 2, *features.shape[1:]])
-    return tf.reshape(encoder.embedder(windows, training=training), [batch, images // 2, 128]), features
+    windows = tf.reshape(features, [batch, images // 2, 2, *features.shape[1:]])
+    return encoder.embedder(windows, training=training), features
 
 
 def golden_inputs(case):

@@ -40,8 +40,7 @@ def step_for(encoder, training):
 
 
 def embed(encoder, batch):
-    windows = batch.inputs.reshape(-1, *batch.inputs.shape[2:])
-    return tf.reshape(encoder(tf.constant(windows), training=False), [2, -1, 6])
+    return encoder(tf.constant(batch.inputs), training=False)
 
 
 @pytest.mark.parametrize("method", CYCLE_BACK)
@@ -117,7 +116,7 @@ def test_losses_in_inference_change_nothing():
 
 def test_dropout_masks_and_the_learning_rate_are_inputs():
     encoder, batch = sample_encoder(dropout=0.5), batch_of()
-    shapes = encoder.embedder.dropout_mask_shapes(16)
+    shapes = encoder.embedder.dropout_mask_shapes(4, 4)
     masked = [
         dataclasses.replace(batch, dropout_masks=tuple(np.full(s, k, np.float32) for s in shapes)) for k in (1, 2)
     ]
@@ -218,7 +217,7 @@ def test_the_step_from_frames_holds_no_operation_that_ascend_forbids(name):
 def test_the_operation_test_can_fail():
     class Forbidden(Encoder):
         def __call__(self, inputs, **settings):
-            return tf.einsum("nd,de->ne", super().__call__(inputs, **settings), tf.eye(6))
+            return tf.einsum("btd,de->bte", super().__call__(inputs, **settings), tf.eye(6))
 
     encoder = Forbidden(None, sample_encoder(dropout=0.0).embedder)
     found, _ = operations(encoder, TRAINING, batch_of())
