@@ -95,3 +95,13 @@ def test_nothing_is_left_to_do_where_the_data_folder_is_moved(finished, tmp_path
     before = project.manifests()
     assert project.run()[0] == 0
     assert project.manifests() == before
+
+
+@pytest.mark.parametrize("options", [{"TCC_TRAINING_METHOD": "scl"}, {"TCC_TRAINING_CYCLES": "6"}])
+def test_methods_that_draw_more_than_frames_run_from_end_to_end(finished, tmp_path, options):
+    project = copy_of(finished, tmp_path)
+    before = project.manifests()
+    code, told = project.run("RunAll", TCC_EMBEDDER_NORMALIZE="true", **options)
+    assert code == 0, told
+    stages = changed(before, project.manifests())
+    assert stages == ["checkpoints", "embeddings", "evaluations", "reports", "selections"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,3 +128,16 @@ def test_a_step_has_no_forbidden_operation():
     )
     assert not kinds & set(forbidden)
     assert "FusedBatchNormV3" in kinds
+
+
+def test_embeddings_are_divided_by_their_norm_where_the_settings_say_so():
+    plain = Encoder(None, Embedder(CONFIG, num_context_frames=2, feature_channels=3, seed=0))
+    features = np.random.default_rng(0).normal(size=(1, 5, 2, 4, 4, 3)).astype(np.float32)
+    config = dataclasses.replace(CONFIG, normalize=True)
+    encoder = Encoder(None, Embedder(config, num_context_frames=2, feature_channels=3, seed=0))
+    raw = plain(features).numpy()
+    expected = raw / np.linalg.norm(raw, axis=-1, keepdims=True)
+    np.testing.assert_allclose(encoder(features), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(encoder(features, normalize=False), raw, rtol=1e-5, atol=1e-6)
+    of_clip = encoder.clip_function()(encoder.frame_vectors(features[0]).numpy())
+    np.testing.assert_allclose(of_clip, expected[0], rtol=1e-5, atol=1e-6)
