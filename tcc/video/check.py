@@ -129,7 +129,7 @@ def _missing(row: Mapping[str, Any], frames: Mapping[str, Any]) -> Tuple[int, in
 
 
 def _tell_missing(missing: int, expected: int) -> str:
-    return f"damaged: {missing} of {expected} frames are missing between others; copy or record the file again"
+    return f"damaged: {missing} of {expected} frames are missing or cannot be decoded; copy or record the file again"
 
 
 def _duplicate(row: Mapping[str, Any], same: Sequence[Mapping[str, Any]]) -> List[str]:

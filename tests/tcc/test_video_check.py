@@ -68,7 +68,7 @@ def test_files_that_cannot_be_read_are_not_taken_for_copies_of_each_other():
 
 def test_missing_frames_are_a_problem_and_a_few_of_them_a_warning():
     lost = row("a.mkv", num_frames=80, missing_frames=10)
-    reason = "damaged: 10 of 90 frames are missing between others; copy or record the file again"
+    reason = "damaged: 10 of 90 frames are missing or cannot be decoded; copy or record the file again"
     assert problems(lost) == {"a.mkv": reason}
     assert problems(row("a.avi"), frames={"missing_frames": 2}) == {"a.avi": reason.replace("10 of", "2 of")}
     one = check_clips([row("a.avi")], {"a.avi": {"num_frames": 30, "black": False, "missing_frames": 1}}, {})
