@@ -97,8 +97,18 @@ def test_nothing_is_left_to_do_where_the_data_folder_is_moved(finished, tmp_path
     assert project.manifests() == before
 
 
-@pytest.mark.parametrize("options", [{"TCC_TRAINING_METHOD": "scl"}, {"TCC_TRAINING_CYCLES": "6"}])
-def test_methods_that_draw_more_than_frames_run_from_end_to_end(finished, tmp_path, options):
+WHOLE_SEQUENCES = {"TCC_SAMPLING_NUM_CONTEXT_FRAMES": "1", "TCC_EMBEDDER_GRU_UNITS": "16"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"TCC_TRAINING_CYCLES": "6"},
+        {"TCC_TRAINING_METHOD": "scl", "TCC_EMBEDDER_KIND": "transformer", **WHOLE_SEQUENCES},
+        {"TCC_TRAINING_METHOD": "tcc_regression", "TCC_EMBEDDER_KIND": "conv_gru", **WHOLE_SEQUENCES},
+    ],
+)
+def test_other_methods_and_embedders_run_from_end_to_end(finished, tmp_path, options):
     project = copy_of(finished, tmp_path)
     before = project.manifests()
     code, told = project.run("RunAll", TCC_EMBEDDER_NORMALIZE="true", **options)

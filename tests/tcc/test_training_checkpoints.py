@@ -11,11 +11,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tcc.config import EMBEDDERS
 from tcc.device import open_device
 from tcc.errors import CheckpointError
-from tcc.training import Adam, list_checkpoints, read_history, restore, restore_encoder, save, train
+from tcc.training import Adam, list_checkpoints, read_history, restore, restore_encoder, save
 from tcc.training.checkpoints import Trained, remove_checkpoints
-from tests.tcc.training_samples import SAMPLING, TRAINING, hashes, sample_clips, sample_encoder, weights
+from tests.tcc.training_samples import (
+    embeddings_of,
+    hashes,
+    sample_encoder,
+    train_here,
+    weights,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,33 +137,20 @@ def test_a_renamed_folder(tmp_path):
 
 EXCHANGE = """
 import sys
-from tcc.config import TrainingConfig
 from tcc.device import open_device
-from tcc.training import train
-from tests.tcc.training_samples import SAMPLING, TRAINING, sample_clips, sample_encoder
-import dataclasses
+from tests.tcc.training_samples import train_here
 open_device("cpu")
-training = dataclasses.replace(TRAINING, num_steps=int(sys.argv[2]))
-train(sample_clips(), sample_encoder(), sys.argv[1], sampling=SAMPLING, training=training)
+train_here(sys.argv[1], int(sys.argv[2]), sys.argv[3])
 """
 
 
-def train_elsewhere(directory, num_steps):
+def train_elsewhere(directory, num_steps, kind="conv"):
     other = os.environ.get("TCC_OTHER_PYTHON")
     if not other:
         pytest.skip("no second TensorFlow: set TCC_OTHER_PYTHON to the Python interpreter that has it")
-    command = [other, "-c", textwrap.dedent(EXCHANGE), str(directory), str(num_steps)]
+    command = [other, "-c", textwrap.dedent(EXCHANGE), str(directory), str(num_steps), kind]
     result = subprocess.run(command, cwd=str(ROOT), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-
-
-def train_here(directory, num_steps):
-    import dataclasses
-
-    encoder = sample_encoder()
-    training = dataclasses.replace(TRAINING, num_steps=num_steps)
-    train(sample_clips(), encoder, directory, sampling=SAMPLING, training=training)
-    return encoder
 
 
 def test_checkpoints_go_from_one_tensorflow_to_the_other_and_back(tmp_path):
@@ -175,3 +169,18 @@ def test_checkpoints_go_from_one_tensorflow_to_the_other_and_back(tmp_path):
         np.testing.assert_allclose(weights(encoder)[name], value, atol=1e-4, err_msg=name)
     for line, other in zip(read_history(tmp_path / "here only"), read_history(tmp_path / "here first")):
         assert line["loss"] == pytest.approx(other["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", EMBEDDERS)
+def test_a_checkpoint_gives_the_same_embeddings_in_both_tensorflows(tmp_path, kind):
+    train_elsewhere(tmp_path, 3, kind)
+    encoder = sample_encoder(kind=kind, seed=1)
+    restore(tmp_path, 3, Trained(encoder, Adam(encoder.trained_variables())))
+    expected = np.load(tmp_path / "embeddings.npy")
+    assert expected.std(axis=0).min() > 1e-3
+    np.testing.assert_allclose(embeddings_of(encoder, kind), expected, atol=1e-5)
+    # And back: what goes on here is embedded there, once no step is left to do.
+    here = embeddings_of(train_here(tmp_path, 5, kind), kind)
+    train_elsewhere(tmp_path, 5, kind)
+    np.testing.assert_allclose(here, np.load(tmp_path / "embeddings.npy"), atol=1e-5)
+    assert np.abs(here - expected).max() > 1e-3

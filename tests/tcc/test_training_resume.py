@@ -13,23 +13,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tcc.config import EMBEDDERS, METHODS, PRECISIONS, EmbedderConfig, OptimizerConfig
+from tcc.config import EMBEDDERS, METHODS, PRECISIONS, OptimizerConfig
 from tcc.device import open_device
-from tcc.models import Encoder, build_embedder
 from tcc.training import read_history, train
 from tcc.training.checkpoints import checkpoint_path
 from tests.tcc.test_training_methods import labelled_clips
-from tests.tcc.training_samples import CHANNELS, SAMPLING, TRAINING, hashes, weights
+from tests.tcc.training_samples import TRAINING, hashes, sample_encoder, sampling_of, weights
 
-SMALL = {
-    **{"channels": (4, 4), "dense": (5,), "embedding_size": 6, "dropout": 0.25, "gru_units": (5, 6)},
-    **{"transformer_layers": 2, "transformer_heads": 2, "transformer_width": 6, "transformer_feed_forward": 7},
-}
-EMBEDDER_KINDS = ("conv3d", *EMBEDDERS)
+# The kinds of embedder as arguments of `sample_encoder`, by name.
+KINDS = {"conv3d": {"convolution": "conv3d"}, **{kind: {"kind": kind} for kind in EMBEDDERS}}
 # TensorFlow 2.6 has no convolution in bfloat16 on a CPU.
 AXES = (
     METHODS,
-    EMBEDDER_KINDS,
+    tuple(KINDS),
     ("adam", "adamw", "momentum"),
     tuple(one for one in PRECISIONS if one != "bfloat16" or not tf.__version__.startswith("2.6.")),
     (1, 2),
@@ -60,17 +56,6 @@ def any_precision_on_a_cpu(monkeypatch):
     monkeypatch.setattr("tcc.training.loop.check_precision", lambda precision, device_kind: None)
 
 
-def sampling_of(embedder):
-    """Embedders over whole sequences take no context frames."""
-    return dataclasses.replace(SAMPLING, num_frames=6, num_context_frames=2 if embedder in ("conv3d", "conv") else 1)
-
-
-def encoder_of(embedder):
-    option = {"convolution": embedder} if embedder == "conv3d" else {"kind": embedder}
-    config = EmbedderConfig(**SMALL, **option)
-    return Encoder(None, build_embedder(config, sampling=sampling_of(embedder), feature_channels=CHANNELS, seed=0))
-
-
 def check_resume(directory, case):
     method, embedder, optimizer, precision, accumulation_steps = case
     training = dataclasses.replace(
@@ -82,11 +67,11 @@ def check_resume(directory, case):
         checkpoint_every=1,
     )
     settings = {
-        "sampling": sampling_of(embedder),
+        "sampling": dataclasses.replace(sampling_of(KINDS[embedder].get("kind", "conv")), num_frames=6),
         "training": training,
         "optimizer": OptimizerConfig(optimizer),
     }
-    whole, resumed = encoder_of(embedder), encoder_of(embedder)
+    whole, resumed = sample_encoder(**KINDS[embedder]), sample_encoder(**KINDS[embedder])
     train(labelled_clips(), whole, directory / "whole", **settings)
     assert len(read_history(directory / "whole")) == 3
     # What a kill in the second step leaves: one checkpoint, and history past it.

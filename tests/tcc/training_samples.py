@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Dict
@@ -10,8 +11,10 @@ import numpy as np
 
 from tcc.config import EmbedderConfig, SamplingConfig, ScheduleConfig, TrainingConfig
 from tcc.dataset import FeatureClips
-from tcc.models import Embedder, Encoder
+from tcc.embedding import embed_clips
+from tcc.models import Encoder, build_embedder
 from tcc.sequences import ClipSequence
+from tcc.training import train
 
 CHANNELS, GRID = 3, 2
 SAMPLING = SamplingConfig(num_frames=4, num_context_frames=2, context_stride=2, random_offset=1)
@@ -31,10 +34,29 @@ def sample_clips(*, num_clips: int = 5, seed: int = 0) -> FeatureClips:
     return FeatureClips(clips)
 
 
-def sample_encoder(*, seed: int = 0, channels=(4, 4), dropout: float = 0.25) -> Encoder:
+def sampling_of(kind: str) -> SamplingConfig:
+    """How an embedder of this kind is trained: those over whole sequences take no context frames."""
+    return SAMPLING if kind == "conv" else dataclasses.replace(SAMPLING, num_context_frames=1)
+
+
+def sample_encoder(
+    *, seed: int = 0, channels=(4, 4), dropout: float = 0.25, kind: str = "conv", convolution: str = "late"
+) -> Encoder:
     """An encoder that trains in milliseconds and has every part: standardization, batch norm, dropout."""
-    config = EmbedderConfig(channels=channels, dense=(5,), embedding_size=6, dropout=dropout)
-    return Encoder(None, Embedder(config, num_context_frames=2, feature_channels=CHANNELS, seed=seed))
+    config = EmbedderConfig(
+        kind=kind,
+        convolution=convolution,
+        channels=channels,
+        dense=(5,),
+        gru_units=(5, 6),
+        transformer_layers=2,
+        transformer_heads=2,
+        transformer_width=6,
+        transformer_feed_forward=7,
+        embedding_size=6,
+        dropout=dropout,
+    )
+    return Encoder(None, build_embedder(config, sampling=sampling_of(kind), feature_channels=CHANNELS, seed=seed))
 
 
 def hashes(directory: Path) -> Dict[str, str]:
@@ -49,3 +71,18 @@ def hashes(directory: Path) -> Dict[str, str]:
 def weights(encoder: Encoder) -> Dict[str, np.ndarray]:
     """Every variable of an encoder as an array."""
     return {name: variable.numpy() for name, variable in encoder.named_variables().items()}
+
+
+def train_here(directory, num_steps, kind="conv"):
+    """The encoder after so many steps; its embeddings of the sample clips are left beside the checkpoints."""
+    encoder = sample_encoder(kind=kind)
+    training = dataclasses.replace(TRAINING, num_steps=num_steps)
+    train(sample_clips(), encoder, directory, sampling=sampling_of(kind), training=training)
+    np.save(Path(directory) / "embeddings.npy", embeddings_of(encoder, kind))
+    return encoder
+
+
+def embeddings_of(encoder, kind):
+    """Embeddings of all sample clips, one after another."""
+    clips = embed_clips(sample_clips(), encoder, sampling=sampling_of(kind), batch_frames=7)
+    return np.concatenate([clip.values for clip in clips])
