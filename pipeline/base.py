@@ -17,6 +17,7 @@ import luigi
 import luigi.cmdline_parser
 import luigi.task_register
 
+from pipeline import failures
 from pipeline import settings as settings_module
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest, sha256_file
 from tcc.config import Settings
@@ -104,6 +105,8 @@ class StageTask(luigi.Task):
     def get_param_values(cls, params, args, kwargs):
         """Luigi's parameters, with the fingerprint computed from the settings of this process."""
         values = dict(super().get_param_values(params, args, kwargs))
+        if luigi.cmdline_parser.CmdlineParser.get_instance():
+            failures.tell_clearly()
         try:
             values["fingerprint"] = cls._fingerprint({k: v for k, v in values.items() if k not in _HIDDEN})
         except (TccError, ImportError) as error:
@@ -173,6 +176,13 @@ class StageTask(luigi.Task):
         from pipeline.supervisor import run_in_child
 
         run_in_child(self)
+
+    def on_failure(self, exception: BaseException) -> str:
+        failures.note(self, exception)
+        return str(explain(exception) if isinstance(exception, TccError) else super().on_failure(exception))
+
+    def on_success(self) -> None:
+        failures.note(self, None)
 
 
 def upstream_fingerprints(upstream: Dict[str, Any]) -> Dict[str, Any]:
