@@ -15,12 +15,18 @@ import numpy as np
 
 from tcc.config import AugmentationConfig, SamplingConfig
 from tcc.dataset.augment import flatten_channels, flip_horizontally
-from tcc.dataset.sampling import context_indices, positive_indices, random_order, sample_frame_indices
+from tcc.dataset.sampling import (
+    context_indices,
+    draw_frame_indices,
+    positive_indices,
+    random_order,
+    sample_two_views,
+)
 from tcc.errors import SettingsError, ShapeError
 from tcc.sequences import ClipSequence
 
 # What a generator is for; part of its seed. Never zero: NumPy's seeds ignore trailing zeros.
-ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT, TRIPLETS = 1, 2, 3, 4, 5, 6
+ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT, TRIPLETS, CYCLES = 1, 2, 3, 4, 5, 6, 7
 
 
 def seeded_generator(seed: int, position: int, purpose: int) -> np.random.Generator:
@@ -118,6 +124,8 @@ class FrameClips(Clips):
 class Batch:
     """What one training step works on.
 
+    Drawn by `draw_views` it has two rows for each clip, its two views one after the other: read 2B for B below but in clips.
+
     Attributes:
       step: the step that it was drawn for.
       clips: int64 [B], positions of the clips in their source.
@@ -126,6 +134,8 @@ class Batch:
       sequence_lengths: int32 [B], frames of the whole clip.
       labels: int32 [B, T], phase of each anchor; -1 where there is none.
       triplets, triplet_labels: int32 [R, 3] and [R], see `tcc.losses.draw_triplets`; training adds them where needed.
+      valid: float32 [B, T], 0 for frames that are padding; [0, 0]: there is no padding.
+      cycles, cycle_starts: int32 [N, L + 1] and [N], see `tcc.losses.draw_cycles`; training adds them where needed.
       dropout_masks: what the embedder's dense layers are multiplied with; training adds them.
     """
 
@@ -137,6 +147,9 @@ class Batch:
     labels: np.ndarray
     triplets: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
     triplet_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    valid: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    cycles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    cycle_starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     dropout_masks: Tuple[np.ndarray, ...] = ()
 
 
@@ -169,9 +182,7 @@ def draw_batch(
     inputs, chosen = [], []
     for clip in clips:
         length = int(source.lengths[clip])
-        anchors = sample_frame_indices(
-            length, sampling.num_frames, random_offset=sampling.random_offset, rng=frames_rng
-        )
+        anchors = draw_frame_indices(length, sampling, frames_rng)
         chosen.append(anchors)
         if positive_window:
             positives = positive_indices(anchors, window=positive_window, rng=positives_rng)
@@ -185,6 +196,48 @@ def draw_batch(
         frame_indices=np.stack(chosen).astype(np.int32),
         sequence_lengths=source.lengths[clips].astype(np.int32),
         labels=np.stack([source.labels[clip][frames] for clip, frames in zip(clips, chosen)]).astype(np.int32),
+    )
+
+
+def draw_views(
+    source: Clips,
+    step: int,
+    *,
+    seed: int,
+    sampling: SamplingConfig,
+    batch_size: int,
+    region: float,
+    overlap: float,
+    augmentation: Optional[AugmentationConfig] = None,
+) -> Batch:
+    """Two views of each clip of one step; it depends on nothing but the arguments.
+
+    Args:
+      source, step, seed, batch_size: see `draw_batch`.
+      sampling: how many frames, and their context; its strategy is not used.
+      region, overlap: see `tcc.dataset.sampling.sample_two_views`.
+      augmentation: change each view at random; None: leave them as they are.
+    Returns: rows 2i and 2i + 1 are the views of clips[i].
+    Raises: SettingsError if there are fewer clips than `batch_size`.
+    """
+    clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
+    frames_rng, augmentation_rng = (seeded_generator(seed, step, purpose) for purpose in (FRAMES, AUGMENTATION))
+    inputs, views = [], []
+    for clip in clips:
+        length = int(source.lengths[clip])
+        for view in sample_two_views(length, sampling.num_frames, region=region, overlap=overlap, rng=frames_rng):
+            values = source.gather(clip, clip_windows(view.frames, length, sampling))
+            inputs.append(source.augment(values, augmentation, augmentation_rng) if augmentation else values)
+            views.append(view)
+    rows = np.repeat(clips, 2)
+    return Batch(
+        step=step,
+        clips=clips,
+        inputs=np.stack(inputs),
+        frame_indices=np.stack([view.frames for view in views]).astype(np.int32),
+        sequence_lengths=source.lengths[rows].astype(np.int32),
+        labels=np.stack([source.labels[clip][view.frames] for clip, view in zip(rows, views)]).astype(np.int32),
+        valid=np.stack([view.valid for view in views]).astype(np.float32),
     )
 
 
