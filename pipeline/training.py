@@ -45,6 +45,10 @@ class TrainTask(StageTask):
     def readable(cls, settings: Settings, **params: Any) -> str:
         return run_name(settings)
 
+    @classmethod
+    def clips_needed(cls, settings: Settings) -> Dict[str, int]:
+        return {"train": settings.training.batch_size}
+
     def make(self, job: Job) -> Made:
         from tcc.device import open_device
         from tcc.training.loop import train

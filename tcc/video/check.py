@@ -134,19 +134,31 @@ def summary(checks: Sequence[ClipCheck]) -> str:
     return f"{len(checks)} clips, {bad} with problems{share}"
 
 
-def split_warnings(checks: Sequence[ClipCheck], batch_size: int) -> List[str]:
-    """What a whole run will stop at for want of clips: empty splits, and fewer clips to train on than a batch takes."""
-    usable = Counter(one.split for one in checks if one.sampled)
-    fix = "give more clips, or other splits"
-    warnings = [
-        f"no usable clip in the {split} split, a whole run needs one; {fix}" for split in SPLITS if not usable[split]
-    ]
-    if 0 < usable["train"] < batch_size:
-        warnings.append(
-            f"{usable['train']} usable clips to train on, a batch takes [training] batch_size = {batch_size} different ones;"
-            f" {fix}"
-        )
-    return warnings
+def usable_clips(checks: Sequence[ClipCheck]) -> Dict[str, int]:
+    """How many clips of each split were decoded."""
+    return Counter(one.split for one in checks if one.sampled)
+
+
+def too_few(clips: Mapping[str, int], needed: Mapping[str, int]) -> List[str]:
+    """What a run stops at for want of clips: empty splits, and fewer clips to train on than a batch takes; with the fix.
+
+    Args:
+      clips: how many each split has.
+      needed: how many of each the run takes; of the training split, [training] batch_size.
+    """
+    counts = {split: clips.get(split, 0) for split in SPLITS}
+    return [_too_few(split, counts[split], needed[split]) for split in SPLITS if counts[split] < needed.get(split, 0)]
+
+
+def _too_few(split: str, count: int, needed: int) -> str:
+    fix = "give more clips, or other splits ([videos] splits, [clips] train_fraction and val_fraction)"
+    if count == 0:
+        return f"no usable clip in the {split} split, a whole run needs {needed} or more; {fix}"
+    lower = f"lower batch_size to {count}, " if count > 1 else ""
+    are = "clips are" if count > 1 else "clip is"
+    return (
+        f"{count} usable {are} in the {split} split, and [training] batch_size = {needed} takes {needed}; {lower}{fix}"
+    )
 
 
 def too_many(checks: Sequence[ClipCheck], allowed: float) -> str:
