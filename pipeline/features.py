@@ -9,6 +9,7 @@ import luigi
 
 from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import set_name
+from pipeline.provenance import fingerprint
 from pipeline.shards import ShardsTask, shard_tasks
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import SPLITS, Settings
@@ -35,6 +36,12 @@ class FeaturesTask(StageTask):
         own = dataclasses.asdict(settings.features)
         del own["center"]  # happens after reading: features are stored as the backbone made them
         return own
+
+    def fingerprint_without_labels(self) -> str:
+        """As `ShardsTask.fingerprint_without_labels`, of the features alone."""
+        identity = self.identity(self.settings, **self.params)
+        identity["upstream"]["shard"] = self.requires()["shard"].fingerprint_without_labels()
+        return fingerprint(identity)
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:

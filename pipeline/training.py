@@ -42,6 +42,15 @@ class TrainTask(StageTask):
         }
 
     @classmethod
+    def identity(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        """Labels are part of it only where the method reads them: others are not trained again for a corrected label."""
+        whole = super().identity(settings, **params)
+        if not settings.training.reads_labels:
+            tasks = cls.upstream(settings, **params)["inputs"]
+            whole["upstream"]["inputs"] = [task.fingerprint_without_labels() for task in tasks]
+        return whole
+
+    @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
         return run_name(settings)
 
@@ -55,6 +64,8 @@ class TrainTask(StageTask):
 
         device = open_device(job.settings.device.kind)
         source, _ = open_source(job.settings, self.requires()["inputs"])
+        if not job.settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
+            source.forget_labels()
         encoder = build_encoder(job.settings, self.requires()["weights"], source)
         result = train(
             source,

@@ -344,6 +344,11 @@ class TrainingConfig:
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
             check_at_least(name, getattr(self, name), 1)
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the method learns from labels; to all others they are not shown."""
+        return self.method == "supervised"
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:

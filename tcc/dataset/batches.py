@@ -23,7 +23,7 @@ from tcc.dataset.sampling import (
     sample_two_views,
 )
 from tcc.errors import SettingsError, ShapeError
-from tcc.sequences import ClipSequence
+from tcc.sequences import UNLABELLED, ClipSequence
 
 # What a generator is for; part of its seed. Never zero: NumPy's seeds ignore trailing zeros.
 ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT, TRIPLETS, CYCLES = 1, 2, 3, 4, 5, 6, 7
@@ -55,6 +55,10 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def forget_labels(self) -> None:
+        """Make every frame unlabelled."""
+        self.labels = [np.full_like(one, UNLABELLED) for one in self.labels]
 
     def gather(self, clip: int, indices: np.ndarray) -> np.ndarray:
         """Values of frames of one clip: indices of any shape [...] -> [..., h, w, C]."""

@@ -9,10 +9,21 @@ import time
 import luigi.cmdline_parser
 import pytest
 
-from pipeline import FeaturesTask, FramesTask, RunAll, ShardsTask, TrainTask
+from pipeline import EmbedTask, EvalTask, FeaturesTask, FramesTask, RunAll, SelectTask, ShardsTask, TrainTask
 from pipeline import settings as settings_module
 from pipeline.catalog import catalog
-from tcc.config import ExecutionConfig, RenderingConfig, Settings, ShardsConfig, VideosConfig
+from tcc.config import (
+    METHODS,
+    BackboneConfig,
+    ExecutionConfig,
+    FeaturesConfig,
+    FramesConfig,
+    RenderingConfig,
+    Settings,
+    ShardsConfig,
+    TrainingConfig,
+    VideosConfig,
+)
 from tcc.errors import LabelError, SettingsError, VideoError
 
 
@@ -112,9 +123,44 @@ def test_a_label_redoes_the_shard_of_its_clip_but_no_frames(folder, tmp_path):
     before = fingerprints(settings_for(folder, labels=str(labels)))
     rows[3] = "clip_03.mp4,0,1.2,reach\nclip_03.mp4,1.2,2,lift\n"
     labels.write_text("clip,start_seconds,end_seconds,phase\n" + "".join(rows))
-    changed = stale(before, fingerprints(settings_for(folder, labels=str(labels))))
-    assert len([name for name in changed if name != "training"]) == 1
-    assert not [name for name in changed if name.startswith("chunk")]
+    (changed,) = stale(before, fingerprints(settings_for(folder, labels=str(labels))))
+    assert changed.startswith(("train", "val", "test")) and changed != "training"
+
+
+@pytest.mark.parametrize("backbone", ["frozen", "all"])
+@pytest.mark.parametrize("method", METHODS)
+def test_only_a_method_that_reads_labels_is_trained_again_for_a_label(folder, tmp_path, method, backbone):
+    """What is done after training depends on labels, and is done again."""
+    labels = tmp_path / "labels.csv"
+    found = []
+    for end in ("1", "1.2"):
+        rows = [f"clip_{index:02d}.mp4,0,{end},reach\nclip_{index:02d}.mp4,{end},2,lift\n" for index in range(40)]
+        labels.write_text("clip,start_seconds,end_seconds,phase\n" + "".join(rows))
+        settings = dataclasses.replace(
+            settings_for(folder, labels=str(labels)),
+            training=TrainingConfig(method=method),
+            backbone=BackboneConfig(trained=backbone),
+        )
+        with settings_module.using(settings):
+            found.append([task().fingerprint for task in (TrainTask, SelectTask, EmbedTask, EvalTask)])
+    trained, *rest = (one == other for one, other in zip(*found))
+    assert trained == (method != "supervised") and not any(rest)
+
+
+@pytest.mark.parametrize("backbone", ["frozen", "all"])
+def test_every_method_is_trained_again_for_another_clip_or_frame_rate(folder, backbone):
+    def training(**sections):
+        settings = dataclasses.replace(settings_for(folder), backbone=BackboneConfig(trained=backbone), **sections)
+        with settings_module.using(settings):
+            return TrainTask().fingerprint
+
+    before = training()
+    assert training(frames=FramesConfig(fps=5)) != before
+    if backbone == "frozen":
+        assert training(features=FeaturesConfig(grid=5)) != before
+    for index in range(40):
+        (folder / f"clip_{index:02d}.mp4").write_bytes(b"another take %d" % index)
+    assert training() != before
 
 
 def test_more_rendered_clips_leave_the_others_as_they_are():

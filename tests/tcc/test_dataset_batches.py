@@ -112,6 +112,14 @@ class Record:
         self.frames = [bytes([frame]) for frame in range(length)]
 
 
+def test_forgotten_labels_are_in_no_batch():
+    clips = source()
+    clips.labels = [np.zeros_like(one) for one in clips.labels]
+    assert (draw(0, clips=clips).labels == 0).all()
+    clips.forget_labels()
+    assert (draw(0, clips=clips).labels == -1).all()
+
+
 def fake_decoder(monkeypatch):
     """Stands in for the JPEG decoder: frame t is a ramp from left to right that starts at t. Counts what it decodes."""
     decoded = []
