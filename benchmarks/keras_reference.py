@@ -10,7 +10,6 @@ from typing import Any, Dict
 import tensorflow as tf
 
 layers = tf.keras.layers
-KINDS_WITH_STATISTICS = layers.BatchNormalization
 
 
 class KerasReference:
@@ -38,7 +37,7 @@ class KerasReference:
         )
         self.backbone = tf.keras.Model(whole.input, whole.get_layer("conv4_block3_out").output)
         for layer in self.backbone.layers:
-            layer.trainable = self.trains_backbone and isinstance(layer, KINDS_WITH_STATISTICS)
+            layer.trainable = self.trains_backbone and isinstance(layer, layers.BatchNormalization)
         self.convs = [layers.Conv3D(512, 3, padding="same", name=f"emb_conv{i}") for i in range(2)]
         self.norms = [layers.BatchNormalization(name=f"emb_bn{i}") for i in range(2)]
         self.pool = layers.GlobalMaxPooling3D()

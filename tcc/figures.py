@@ -33,7 +33,10 @@ _NEAR_TO_FAR = ("#08306b", "#2f7fbc", "#a6cee4", "#ffffff")
 _DASHES = ("-", "--", ":", "-.")
 _INCHES_WIDE, _INCHES_HIGH = 4.8, 3.1
 # What a line of the history may hold besides the loss and its terms.
-_NO_LOSSES = ("step", "learning_rate", "gradient_norm")
+_NO_LOSSES = (
+    *("step", "learning_rate", "gradient_norm", "loss_scale"),
+    *("embedding_variance", "embedding_spread", "embedding_rank", "neighbor_entropy"),
+)
 _VALIDATION = "validation_loss"
 _TEXT_INSET = 4  # pixels
 _MOST_POINTS = 1000  # of a curve; more would not be seen
@@ -149,8 +152,8 @@ def similarity_matrix(
         axes.plot(*walked, color="white", linewidth=3.6)
         axes.plot(*walked, color=VERMILION, linewidth=1.8, label="time warping path")
         axes.set(xlim=extent[:2], ylim=extent[2:])
-        axes.set_xlabel(f"A: {_short(query_name)}, time (s)")
-        axes.set_ylabel(f"B: {_short(candidate_name)}, time (s)")
+        axes.set_xlabel(f"A: {_short(_printable(query_name))}, time (s)")
+        axes.set_ylabel(f"B: {_short(_printable(candidate_name))}, time (s)")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
         return _svg(figure)
 
@@ -159,6 +162,7 @@ def text_image(
     text: str, *, width: int, height: int, points: float = 9.0, bold: bool = False, color: str = INK
 ) -> np.ndarray:
     """One line of text on white: uint8 [height, width, 3], cut with an ellipsis where it is too long."""
+    text = _printable(text)
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=(width / 100, height / 100), dpi=100)
         canvas = FigureCanvasAgg(figure)
@@ -257,6 +261,11 @@ def _edges(seconds: np.ndarray) -> Tuple[float, float]:
     """Where the first frame's cell begins and the last one's ends."""
     half = (seconds[-1] - seconds[0]) / max(len(seconds) - 1, 1) / 2 or 0.5
     return float(seconds[0] - half), float(seconds[-1] + half)
+
+
+def _printable(name: str) -> str:
+    """Bytes of a file name that are no UTF-8 as escapes: no font has them."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(name: str, longest: int = 28) -> str:

@@ -7,6 +7,7 @@ step needs no other state. Each purpose has a generator of its own, so that one 
 from __future__ import annotations
 
 import collections
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Callable, Deque, Generator, Iterable, List, Optional, Sequence, Tuple
@@ -156,6 +157,10 @@ class Batch:
     cycle_starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     dropout_masks: Tuple[np.ndarray, ...] = ()
 
+    def clips_of_rows(self) -> np.ndarray:
+        """For each row of the inputs the clip that it shows, int64: `clips`, or each of them twice for views."""
+        return _clips_of_rows(self.clips, len(self.inputs))
+
 
 def draw_batch(
     source: Clips,
@@ -191,16 +196,8 @@ def draw_batch(
         if positive_window:
             positives = positive_indices(anchors, window=positive_window, rng=positives_rng)
             anchors = np.concatenate([anchors, positives])
-        values = source.gather(clip, clip_windows(anchors, length, sampling))
-        inputs.append(source.augment(values, augmentation, augmentation_rng) if augmentation else values)
-    return Batch(
-        step=step,
-        clips=clips,
-        inputs=np.stack(inputs),
-        frame_indices=np.stack(chosen).astype(np.int32),
-        sequence_lengths=source.lengths[clips].astype(np.int32),
-        labels=np.stack([source.labels[clip][frames] for clip, frames in zip(clips, chosen)]).astype(np.int32),
-    )
+        inputs.append(_gather(source, clip, anchors, sampling, augmentation, augmentation_rng))
+    return _batch(source, step, clips, inputs, chosen)
 
 
 def draw_views(
@@ -230,19 +227,42 @@ def draw_views(
     for clip in clips:
         length = int(source.lengths[clip])
         for view in sample_two_views(length, sampling.num_frames, region=region, overlap=overlap, rng=frames_rng):
-            values = source.gather(clip, clip_windows(view.frames, length, sampling))
-            inputs.append(source.augment(values, augmentation, augmentation_rng) if augmentation else values)
+            inputs.append(_gather(source, clip, view.frames, sampling, augmentation, augmentation_rng))
             views.append(view)
-    rows = np.repeat(clips, 2)
+    valid = np.stack([view.valid for view in views]).astype(np.float32)
+    return dataclasses.replace(_batch(source, step, clips, inputs, [view.frames for view in views]), valid=valid)
+
+
+def _gather(
+    source: Clips,
+    clip: int,
+    frames: np.ndarray,
+    sampling: SamplingConfig,
+    augmentation: Optional[AugmentationConfig],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Inputs of some frames of one clip, changed by one draw."""
+    values = source.gather(clip, clip_windows(frames, int(source.lengths[clip]), sampling))
+    return source.augment(values, augmentation, rng) if augmentation else values
+
+
+def _batch(
+    source: Clips, step: int, clips: np.ndarray, inputs: List[np.ndarray], frame_indices: List[np.ndarray]
+) -> Batch:
+    """Rows of inputs, the same number for each clip, with what belongs to them."""
+    rows = _clips_of_rows(clips, len(inputs))
     return Batch(
         step=step,
         clips=clips,
         inputs=np.stack(inputs),
-        frame_indices=np.stack([view.frames for view in views]).astype(np.int32),
+        frame_indices=np.stack(frame_indices).astype(np.int32),
         sequence_lengths=source.lengths[rows].astype(np.int32),
-        labels=np.stack([source.labels[clip][view.frames] for clip, view in zip(rows, views)]).astype(np.int32),
-        valid=np.stack([view.valid for view in views]).astype(np.float32),
+        labels=np.stack([source.labels[clip][frames] for clip, frames in zip(rows, frame_indices)]).astype(np.int32),
     )
+
+
+def _clips_of_rows(clips: np.ndarray, num_rows: int) -> np.ndarray:
+    return np.repeat(clips, num_rows // len(clips))
 
 
 def draw_clips(num_clips: int, step: int, *, seed: int, batch_size: int) -> np.ndarray:

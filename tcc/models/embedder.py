@@ -78,8 +78,8 @@ class Embedder(tf.Module):
         if self.standardization is not None:
             hidden = self.standardization(tf.cast(features, tf.float32))
         convolve = self._convolve_all_at_once if self.config.convolution == "conv3d" else self._convolve_late
-        hidden = convolve(tf.cast(hidden, dtype), training)
-        hidden = tf.cast(tf.reduce_max(hidden, axis=list(range(1, len(hidden.shape) - 1))), tf.float32)
+        hidden = tf.cast(convolve(tf.cast(hidden, dtype), training), tf.float32)
+        hidden = tf.reduce_max(hidden, axis=list(range(1, len(hidden.shape) - 1)))
         for index, dense in enumerate(self.denses):
             hidden = hidden * dropout_masks[index] if dropout_masks else hidden
             hidden = tf.nn.relu(dense(hidden))

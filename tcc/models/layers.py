@@ -72,8 +72,9 @@ class Conv2D(Layer):
         """`scale` * self(inputs) + `shift` per output channel, at the cost of the convolution alone."""
         if self.bias is not None:
             shift = shift + scale * self.bias
-        outputs = tf.nn.conv2d(inputs, self.kernel * scale, strides=self.stride, padding=self.padding)
-        return tf.nn.bias_add(outputs, shift)
+        kernel = tf.cast(self.kernel * scale, inputs.dtype)
+        outputs = tf.nn.conv2d(inputs, kernel, strides=self.stride, padding=self.padding)
+        return tf.nn.bias_add(outputs, tf.cast(shift, inputs.dtype))
 
 
 class DepthwiseConv2D(Layer):
@@ -89,7 +90,8 @@ class DepthwiseConv2D(Layer):
 
     def scaled(self, inputs: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         """`scale` * self(inputs) + `shift` per channel, at the cost of the convolution alone."""
-        return tf.nn.bias_add(self._convolve(inputs, self.kernel * scale[:, tf.newaxis]), shift)
+        kernel = tf.cast(self.kernel * scale[:, tf.newaxis], inputs.dtype)
+        return tf.nn.bias_add(self._convolve(inputs, kernel), tf.cast(shift, inputs.dtype))
 
     def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.depthwise_conv2d(inputs, kernel, strides=[1, self.stride, self.stride, 1], padding="SAME")

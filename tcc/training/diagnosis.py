@@ -26,8 +26,9 @@ def diagnose(step_function: TrainingStep, names: Sequence[str]) -> str:
       step_function: has just done a step with a loss or gradient that is not finite.
       names: of the clips of the source that its batches were drawn from.
     """
+    # A name for each row: a clip with two views has two.
     for trace in step_function.traces:
-        clips = [names[clip] for clip in trace.batch.clips]
+        clips = [names[clip] for clip in trace.batch.clips_of_rows()]
         found = _inputs(trace, clips) or _embeddings(trace, clips) or _terms(step_function, trace, clips)
         if found:
             return found
@@ -45,7 +46,7 @@ def _embeddings(trace: StepTrace, clips: List[str]) -> str:
     broken = _not_finite(np.asarray(trace.embeddings), clips)
     if not broken:
         return ""
-    if len(broken) == len(clips):
+    if set(broken) == set(clips):
         return f"inputs are finite, the embeddings of every clip are not: the weights have grown too large; {_LOWER}"
     return f"inputs are finite, the embeddings of {_listed(broken)} are not; look at these clips, or {_LOWER}"
 
@@ -86,12 +87,9 @@ def _terms_of_pair(step_function: TrainingStep, trace: StepTrace, pair: Any) -> 
 
 
 def clips_of(batch: Batch, places: List[int]) -> Batch:
-    """A batch's clips at some places as a batch of their own, without inputs; triplets of other clips are left out."""
-    num_frames = batch.frame_indices.shape[1]
-    owner, frame = batch.triplets // num_frames, batch.triplets % num_frames
-    kept = np.isin(owner[:, 0], places)
-    new_place = np.zeros(len(batch.clips), np.int32)
-    new_place[places] = np.arange(len(places))
+    """A batch's clips at some places as a batch of their own; triplet r belongs to the clip at place r % B."""
+    num_clips = len(batch.clips)
+    kept = np.arange(len(batch.triplets)).reshape(-1, num_clips)[:, places].reshape(-1)
     return dataclasses.replace(
         batch,
         clips=batch.clips[places],
@@ -99,7 +97,7 @@ def clips_of(batch: Batch, places: List[int]) -> Batch:
         frame_indices=batch.frame_indices[places],
         sequence_lengths=batch.sequence_lengths[places],
         labels=batch.labels[places],
-        triplets=(new_place[owner] * num_frames + frame)[kept].astype(np.int32),
+        triplets=batch.triplets[kept],
         triplet_labels=batch.triplet_labels[kept],
     )
 
@@ -109,4 +107,5 @@ def _not_finite(values: np.ndarray, clips: List[str]) -> List[str]:
 
 
 def _listed(clips: Sequence[str]) -> str:
-    return f"{'clip' if len(clips) == 1 else 'clips'} {', '.join(clips)}"
+    once = list(dict.fromkeys(clips))
+    return f"{'clip' if len(once) == 1 else 'clips'} {', '.join(once)}"

@@ -86,9 +86,10 @@ class TrainingStep:
           "loss_scale", the factor of this step. Where its gradients were not finite, "gradient_norm" is left out.
         """
         rate = tf.constant(learning_rate, tf.float32)
+        parts = [batches] if isinstance(batches, Batch) else list(batches)
         if self._sums:
-            return self._accumulated([batches] if isinstance(batches, Batch) else list(batches), rate)
-        batch = batches if isinstance(batches, Batch) else batches[0]
+            return self._accumulated(parts, rate)
+        (batch,) = parts
         terms, embeddings, norms = self._compiled(*_tensors(batch), rate)
         self.traces = (StepTrace(batch, _as_floats(terms), embeddings),)
         return {**self.traces[0].terms, **self._norms(norms)}
