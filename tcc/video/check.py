@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from tcc.config import SPLITS
-from tcc.video.container import too_few
+from tcc.video.container import incomplete
 from tcc.video.inventory import UNREADABLE
 
 _TEXT_COLUMNS = (
@@ -111,7 +111,7 @@ def _problems(
     if frames.get("black"):
         problems.append("black: no sampled frame shows anything; record it again or remove it")
     missing, expected = _missing(row, frames)
-    if not problems and too_few(expected - missing, expected):
+    if not problems and incomplete(expected - missing, expected):
         problems.append(_tell_missing(missing, expected))
     problems += _duplicate(row, same.get(row["sha256"], []))
     return problems
@@ -119,7 +119,7 @@ def _problems(
 
 def _warnings(row: Mapping[str, Any], frames: Mapping[str, Any]) -> List[str]:
     missing, expected = _missing(row, frames)
-    few = missing and not too_few(expected - missing, expected)
+    few = missing and not incomplete(expected - missing, expected)
     return [f"{row['name']}: {_tell_missing(missing, expected)}"] if few else []
 
 
