@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import set_name
-from pipeline.features import input_tasks, is_frozen, open_source
+from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import Settings
 
@@ -23,7 +23,11 @@ class TrainTask(StageTask):
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        return {"inputs": input_tasks(settings, "train"), "weights": WeightsTask()}
+        return {
+            "inputs": input_tasks(settings, "train"),
+            "mirrored": mirrored_tasks(settings),
+            "weights": WeightsTask(),
+        }
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -35,7 +39,7 @@ class TrainTask(StageTask):
             "optimizer": dataclasses.asdict(settings.optimizer),
             "schedule": dataclasses.asdict(settings.schedule),
             "sampling": dataclasses.asdict(settings.sampling),
-            "augmentation": dataclasses.asdict(settings.augmentation),
+            "augmentation": _augmentation(settings),
             "embedder": dataclasses.asdict(settings.embedder),
             "trained": settings.backbone.trained,
             "center": settings.features.center,
@@ -50,8 +54,9 @@ class TrainTask(StageTask):
         from tcc.training.loop import train
 
         device = open_device(job.settings.device.kind)
-        source, _ = open_source(job.settings, self.requires()["inputs"])
-        encoder = build_encoder(job.settings, self.requires()["weights"], source)
+        upstream = self.requires()
+        source, _ = open_source(job.settings, upstream["inputs"], upstream["mirrored"])
+        encoder = build_encoder(job.settings, upstream["weights"], source)
         result = train(
             source,
             encoder,
@@ -66,6 +71,16 @@ class TrainTask(StageTask):
         )
         counts = {"in": len(source), "out": len(source), "skipped": 0, "steps": result.steps}
         return Made(counts=counts, details={"final_losses": result.losses}, device=device.name)
+
+
+def _augmentation(settings: Settings) -> Dict[str, Any]:
+    """What of [augmentation] changes the bytes of a training."""
+    own = dataclasses.asdict(settings.augmentation)
+    on_features = ("channel_dropout", "flip") if mirrored_tasks(settings) else ("channel_dropout",)
+    if is_frozen(settings):
+        return {name: own[name] for name in on_features}
+    del own["channel_dropout"]
+    return own
 
 
 def run_name(settings: Settings) -> str:
