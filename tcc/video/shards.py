@@ -238,7 +238,7 @@ def decode_jpeg(frame: bytes, image: np.ndarray, *, number: int) -> None:
     size, expected = jpeg_size(frame, number=number), image.shape[:2]
     if size != expected:
         raise ShardError(
-            f"frame {number} has {size[1]}x{size[0]} pixels, frame 0 has {expected[1]}x{expected[0]}; "
+            f"frame {number} has {size[1]}x{size[0]} pixels, expected {expected[1]}x{expected[0]} as the first; "
             "write the shard again"
         )
     try:
