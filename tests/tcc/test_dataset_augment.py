@@ -155,7 +155,19 @@ def test_draws_fill_their_ranges_and_no_more():
         values = np.array([getattr(change, name) for change in changes])
         assert low <= values.min() < low + 0.05 * (high - low) and high - 0.05 * (high - low) < values.max() <= high
         assert abs(values.mean() - (low + high) / 2) < 0.1 * (high - low)
-    assert 150 < sum(change.flip for change in changes) < 250
+
+
+def test_draws_of_one_kind_tell_nothing_of_another():
+    names = ("flip", "brightness", "contrast", "saturation", "hue", "noise")
+    values = [[float(getattr(drawn(step), name)) for step in range(400)] for name in names]
+    assert abs(np.corrcoef(values) - np.eye(len(names))).max() < 0.2
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_clips_are_mirrored_with_the_probability_that_the_setting_says(probability):
+    settings = AugmentationConfig(flip=probability)
+    share = np.mean([drawn(step, augmentation=settings).flip for step in range(1000)])
+    assert abs(share - probability) <= (0.04 if 0 < probability < 1 else 0)
 
 
 def test_crops_keep_the_area_and_stay_within_the_frame():

@@ -259,7 +259,8 @@ def both_sets():
 
 def test_a_second_set_of_other_clips_is_refused():
     mirrored = mirrored_source()
-    for other in (mirrored[1:], mirrored[::-1], [*mirrored[:-1], clip_that_tells_its_frames(4, 29)]):
+    renamed = [dataclasses.replace(mirrored[0], name="another"), *mirrored[1:]]
+    for other in (renamed, mirrored[1:], mirrored[::-1], [*mirrored[:-1], clip_that_tells_its_frames(4, 29)]):
         with pytest.raises(
             ShapeError, match="mirrored: must be the same clips in the same order and of the same shapes"
         ):
