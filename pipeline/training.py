@@ -66,11 +66,16 @@ class TrainTask(StageTask):
             optimizer=job.settings.optimizer,
             schedule=job.settings.schedule,
             augmentation=job.settings.augmentation,
+            xla=job.settings.device.xla,
             progress=job.progress,
             should_stop=job.should_stop,
         )
         counts = {"in": len(source), "out": len(source), "skipped": 0, "steps": result.steps}
-        return Made(counts=counts, details={"final_losses": result.losses}, device=device.name)
+        return Made(
+            counts=counts,
+            details={"final_losses": result.losses, "warnings": list(result.warnings)},
+            device=device.name,
+        )
 
 
 def _augmentation(settings: Settings) -> Dict[str, Any]:

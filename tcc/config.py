@@ -7,6 +7,7 @@ a test compares the two.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Tuple
 
@@ -14,10 +15,13 @@ from tcc.errors import SettingsError
 
 METHODS = (
     *("tcc_regression_variance", "tcc_regression", "tcc_huber", "tcc_classification"),
-    *("tcn", "shuffle_and_learn", "tcc_sal_tcn", "supervised", "lav"),
+    *("tcn", "shuffle_and_learn", "tcc_sal_tcn", "supervised", "lav", "scl"),
 )
+STRATEGIES = ("offset_uniform", "segment_uniform", "stride")
+SCL_NEGATIVES = ("other_view", "batch_other_view", "own_video", "batch")
 SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
-BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet")
+PRECISIONS = ("float32", "bfloat16", "float16")
+BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet", "vggm")
 SPLITS = ("train", "val", "test")
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
 
@@ -186,7 +190,7 @@ class ShardsConfig:
 class BackboneConfig:
     """[backbone] The network that turns one frame into features."""
 
-    name: str = "efficientnet_lite0"  # efficientnet_lite0, resnet50v2, convnet
+    name: str = "efficientnet_lite0"  # efficientnet_lite0, resnet50v2, convnet, vggm
     trained: str = "frozen"  # frozen: features are computed once; batch_norm: only its batch norms; all
     weights: str = ""  # .npz of pretrained weights; empty: the shipped file, or random where there is none
     weights_sha256: str = ""  # expected SHA-256 of that file; empty: recorded, not checked
@@ -218,13 +222,17 @@ class SamplingConfig:
     num_frames: int = 20  # T, frames per clip and step
     num_context_frames: int = 2  # frames embedded together for one time step
     context_stride: int = 5  # distance of context frames, in sampled frames
-    random_offset: int = 1  # the first frame that may be drawn (as the reference's offset_uniform)
+    strategy: str = "offset_uniform"  # offset_uniform, segment_uniform (one frame of each of T segments), stride
+    random_offset: int = 1  # offset_uniform: the first frame that may be drawn, as the reference
+    stride: int = 16  # stride: distance of the frames, from a random first one on
 
     def __post_init__(self) -> None:
         check_at_least("num_frames", self.num_frames, 2)
         check_at_least("num_context_frames", self.num_context_frames, 1)
         check_at_least("context_stride", self.context_stride, 1)
+        check_choice("strategy", self.strategy, STRATEGIES)
         check_at_least("random_offset", self.random_offset, 0)
+        check_at_least("stride", self.stride, 1)
 
 
 @dataclass(frozen=True)
@@ -259,6 +267,7 @@ class EmbedderConfig:
     batch_norm: bool = True  # normalize after each convolution
     dropout: float = 0.0  # share of units dropped before each dense layer while training
     standardize: bool = True  # shift and scale each feature channel by its statistics over the training clips
+    normalize: bool = False  # L2-normalize embeddings (lav and scl are evaluated so); scl's head comes before it
 
     def __post_init__(self) -> None:
         check_choice("convolution", self.convolution, ("conv3d", "late"))
@@ -289,6 +298,8 @@ class TrainingConfig:
     huber_delta: float = 0.1  # tcc_huber: from this error on the cost grows linearly
     normalize_indices: bool = True  # divide frame indices by the clip's length
     normalize_embeddings: bool = False  # L2-normalize embeddings inside the loss
+    cycles: int = 0  # tcc_*: random cycles through the clips of a step; 0: all ordered pairs of clips
+    cycle_length: int = 2  # tcc_*: clips that a random cycle goes through
     tcn_weight: float = 0.3  # tcc_classification, tcc_huber, tcc_regression*: weight of an added time-contrastive loss
     tcn_positive_window: int = 5  # frames between an anchor and its positive, at most
     tcn_l2_weight: float = 0.002  # regularization of the time-contrastive loss
@@ -301,14 +312,24 @@ class TrainingConfig:
     lav_sigma: float = 10.0  # lav: frames of the clip within which two frames count as near
     lav_margin: float = 2.0  # lav: squared distance from which on far frames cost nothing
     lav_alpha: float = 0.5  # lav: weight of the regularization
+    scl_temperature: float = 0.1  # scl: softmax temperature
+    scl_variance: float = 10.0  # scl: of the Gaussian over timestamps, in squared sampled frames
+    scl_negatives: str = "other_view"  # scl: other_view, batch_other_view, own_video, batch: what frames are told from
+    scl_region: float = 1.5  # scl: a view's frames lie in a window of up to so many times as many frames
+    scl_overlap: float = 0.2  # scl: share that the windows of the two views overlap by, about, at least
+    precision: str = "float32"  # float32; bfloat16, float16: networks compute in it, losses and weights stay float32
+    accumulation_steps: int = 1  # batches whose gradients are averaged in one optimizer step; docs/methods.md
     checkpoint_every: int = 100  # steps between checkpoints
     log_every: int = 10  # steps between summaries
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
         check_choice("similarity", self.similarity, SIMILARITIES)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_at_least("accumulation_steps", self.accumulation_steps, 1)
         check_at_least("num_steps", self.num_steps, 1)
-        check_at_least("batch_size", self.batch_size, 2)
+        # Two views of one clip are enough for scl.
+        check_at_least("batch_size", self.batch_size, 1 if self.method == "scl" else 2)
         for name in ("learning_rate", "temperature", "variance_floor"):
             check_at_least(name, getattr(self, name), 1e-12)
         for name in ("weight_decay", "clip_norm", "variance_weight", "tcn_weight", "tcn_l2_weight"):
@@ -322,6 +343,13 @@ class TrainingConfig:
         for name in ("lav_sigma", "lav_margin", "lav_alpha"):
             check_at_least(name, getattr(self, name), 0)
         check_at_least("sal_samples", self.sal_samples, 1)
+        check_at_least("cycles", self.cycles, 0)
+        check_between("cycle_length", self.cycle_length, 2, self.batch_size if self.cycles else math.inf)
+        for name in ("scl_temperature", "scl_variance"):
+            check_at_least(name, getattr(self, name), 1e-12)
+        check_choice("scl_negatives", self.scl_negatives, SCL_NEGATIVES)
+        check_at_least("scl_region", self.scl_region, 1)
+        check_between("scl_overlap", self.scl_overlap, 0, 1)
         if self.method == "lav" and self.batch_size % 2:
             raise SettingsError(f"batch_size: lav aligns clips in pairs, got {self.batch_size}; give an even number")
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
@@ -427,6 +455,7 @@ class DeviceConfig:
     """[device] Where training and embedding run. In no fingerprint."""
 
     kind: str = "auto"  # auto, npu, gpu, cpu
+    xla: bool = False  # compile the training step by XLA; may help on a GPU, is slower on a CPU
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, ("auto", "npu", "gpu", "cpu"))

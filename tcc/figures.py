@@ -33,7 +33,10 @@ _NEAR_TO_FAR = ("#08306b", "#2f7fbc", "#a6cee4", "#ffffff")
 _DASHES = ("-", "--", ":", "-.")
 _INCHES_WIDE, _INCHES_HIGH = 4.8, 3.1
 # What a line of the history may hold besides the loss and its terms.
-_NO_LOSSES = ("step", "learning_rate", "gradient_norm")
+_NO_LOSSES = (
+    *("step", "learning_rate", "gradient_norm", "loss_scale"),
+    *("embedding_variance", "embedding_spread", "embedding_rank", "neighbor_entropy"),
+)
 _VALIDATION = "validation_loss"
 _TEXT_INSET = 4  # pixels
 _MOST_POINTS = 1000  # of a curve; more would not be seen

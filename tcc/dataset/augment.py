@@ -10,7 +10,8 @@ with brightness b, contrast c, m the mean of each channel over the frame (as Ten
 hue h (in turns). T takes RGB to YIQ and R rotates the plane of I and Q: luma stays as it is. TensorFlow's adjust_hue and
 adjust_saturation work on HSV instead, and are not linear.
 
-What is drawn follows from (seed, step, clip), each kind of change from a generator of its own: switching one on moves no other.
+What is drawn follows from (seed, step, clip, view), each kind of change from a generator of its own: switching one on moves no
+other. Only `draw_views` shows a clip in two views.
 """
 
 from __future__ import annotations
@@ -57,28 +58,30 @@ class FrameChange:
     noise_seed: int = 0
 
 
-def clip_generator(seed: int, step: int, clip: int, purpose: int) -> np.random.Generator:
-    """The generator of one kind of change of one clip at one step of a training."""
-    return np.random.default_rng([seed, step, clip, purpose])
+def clip_generator(seed: int, step: int, clip: int, view: int, purpose: int) -> np.random.Generator:
+    """The generator of one kind of change of one view of a clip at one step of a training."""
+    return np.random.default_rng([seed, step, clip, view, purpose])
 
 
-def draw_flip(augmentation: AugmentationConfig, *, seed: int, step: int, clip: int) -> bool:
-    """Whether a clip is mirrored at a step."""
-    return bool(clip_generator(seed, step, clip, FLIP).random() < augmentation.flip)
+def draw_flip(augmentation: AugmentationConfig, *, seed: int, step: int, clip: int, view: int = 0) -> bool:
+    """Whether a view of a clip is mirrored at a step."""
+    return bool(clip_generator(seed, step, clip, view, FLIP).random() < augmentation.flip)
 
 
-def draw_frame_change(augmentation: AugmentationConfig, *, seed: int, step: int, clip: int) -> FrameChange:
-    """The change of a clip's frames at a step; it depends on nothing but the arguments."""
+def draw_frame_change(
+    augmentation: AugmentationConfig, *, seed: int, step: int, clip: int, view: int = 0
+) -> FrameChange:
+    """The change of a view of a clip at a step; it depends on nothing but the arguments."""
 
     def generator(purpose: int) -> np.random.Generator:
-        return clip_generator(seed, step, clip, purpose)
+        return clip_generator(seed, step, clip, view, purpose)
 
     def around(center: float, width: float, purpose: int) -> float:
         return float(generator(purpose).uniform(center - width, center + width)) if width else center
 
     noise_rng = generator(NOISE)
     return FrameChange(
-        flip=draw_flip(augmentation, seed=seed, step=step, clip=clip),
+        flip=draw_flip(augmentation, seed=seed, step=step, clip=clip, view=view),
         crop=draw_crop(augmentation.crop_min_area, rng=generator(CROP)),
         brightness=around(0.0, augmentation.brightness, BRIGHTNESS),
         contrast=around(1.0, augmentation.contrast, CONTRAST),

@@ -7,6 +7,7 @@ step needs no other state. Each purpose has a generator of its own, so that one 
 from __future__ import annotations
 
 import collections
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Callable, Deque, Generator, Iterable, List, Optional, Sequence, Tuple
@@ -16,12 +17,19 @@ import numpy as np
 from tcc.config import AugmentationConfig, SamplingConfig
 from tcc.dataset.augment import FrameChange, draw_channels, draw_flip, draw_frame_change, flatten_channels
 from tcc.dataset.decoding import FrameDecoder, FrameRequest
-from tcc.dataset.sampling import context_indices, positive_indices, random_order, sample_frame_indices
+from tcc.dataset.sampling import (
+    View,
+    context_indices,
+    draw_frame_indices,
+    positive_indices,
+    random_order,
+    sample_two_views,
+)
 from tcc.errors import SettingsError, ShapeError
 from tcc.sequences import ClipSequence
 
 # What a generator is for; part of its seed. Never zero: NumPy's seeds ignore trailing zeros.
-ORDER, FRAMES, POSITIVES, CHANNELS, DROPOUT, TRIPLETS = 1, 2, 3, 4, 5, 6
+ORDER, FRAMES, POSITIVES, CHANNELS, DROPOUT, TRIPLETS, CYCLES = 1, 2, 3, 4, 5, 6, 7
 
 
 def seeded_generator(seed: int, position: int, purpose: int) -> np.random.Generator:
@@ -58,7 +66,10 @@ class Clips:
     def draw_changes(
         self, clips: Sequence[int], augmentation: AugmentationConfig, *, seed: int, step: int
     ) -> List[Any]:
-        """For each of the clips a random change, for `gather_batch`, that leaves its action as it is."""
+        """For each of the clips a random change, for `gather_batch`, that leaves its action as it is.
+
+        A clip that is named twice, for two views, gets two.
+        """
         raise NotImplementedError
 
     def gather_batch(self, clips: Sequence[int], indices: Sequence[np.ndarray], changes: Sequence[Any]) -> np.ndarray:
@@ -109,10 +120,11 @@ class FeatureClips(Clips):
         share, rng = augmentation.channel_dropout, seeded_generator(seed, step, CHANNELS)
         return [
             FeatureChange(
-                mirrored=self.mirrored_values is not None and draw_flip(augmentation, seed=seed, step=step, clip=clip),
+                mirrored=self.mirrored_values is not None
+                and draw_flip(augmentation, seed=seed, step=step, clip=clip, view=view),
                 flattened=draw_channels(self.feature_channels, share, rng=rng) if share else None,
             )
-            for clip in clips
+            for clip, view in zip(clips, _views(clips))
         ]
 
     def gather_batch(self, clips: Sequence[int], indices: Sequence[np.ndarray], changes: Sequence[Any]) -> np.ndarray:
@@ -163,7 +175,10 @@ class FrameClips(Clips):
     def draw_changes(
         self, clips: Sequence[int], augmentation: AugmentationConfig, *, seed: int, step: int
     ) -> List[Any]:
-        return [draw_frame_change(augmentation, seed=seed, step=step, clip=clip) for clip in clips]
+        return [
+            draw_frame_change(augmentation, seed=seed, step=step, clip=clip, view=view)
+            for clip, view in zip(clips, _views(clips))
+        ]
 
     def gather_batch(self, clips: Sequence[int], indices: Sequence[np.ndarray], changes: Sequence[Any]) -> np.ndarray:
         return self._decoder.decode(
@@ -178,6 +193,8 @@ class FrameClips(Clips):
 class Batch:
     """What one training step works on.
 
+    Drawn by `draw_views` it has two rows for each clip, its two views one after the other: read 2B for B below but in clips.
+
     Attributes:
       step: the step that it was drawn for.
       clips: int64 [B], positions of the clips in their source.
@@ -186,6 +203,8 @@ class Batch:
       sequence_lengths: int32 [B], frames of the whole clip.
       labels: int32 [B, T], phase of each anchor; -1 where there is none.
       triplets, triplet_labels: int32 [R, 3] and [R], see `tcc.losses.draw_triplets`; training adds them where needed.
+      valid: float32 [B, T], 0 for frames that are padding; [0, 0]: there is no padding.
+      cycles, cycle_starts: int32 [N, L + 1] and [N], see `tcc.losses.draw_cycles`; training adds them where needed.
       dropout_masks: what the embedder's dense layers are multiplied with; training adds them.
     """
 
@@ -197,7 +216,14 @@ class Batch:
     labels: np.ndarray
     triplets: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
     triplet_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    valid: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    cycles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    cycle_starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     dropout_masks: Tuple[np.ndarray, ...] = ()
+
+    def clips_of_rows(self) -> np.ndarray:
+        """For each row of the inputs the clip that it shows, int64: `clips`, or each of them twice for views."""
+        return _clips_of_rows(self.clips, len(self.inputs))
 
 
 def draw_batch(
@@ -222,30 +248,93 @@ def draw_batch(
       augmentation: change the clips at random; None: leave them as they are.
     Raises: SettingsError if there are fewer clips than `batch_size`.
     """
-    clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size).tolist()
+    clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
     frames_rng, positives_rng = (seeded_generator(seed, step, purpose) for purpose in (FRAMES, POSITIVES))
-    windows, chosen = [], []
+    shown, chosen = [], []
     for clip in clips:
         length = int(source.lengths[clip])
-        anchors = sample_frame_indices(
-            length, sampling.num_frames, random_offset=sampling.random_offset, rng=frames_rng
-        )
+        anchors = draw_frame_indices(length, sampling, frames_rng)
         chosen.append(anchors)
         if positive_window:
             positives = positive_indices(anchors, window=positive_window, rng=positives_rng)
             anchors = np.concatenate([anchors, positives])
-        windows.append(clip_windows(anchors, length, sampling))
-    changes: List[Any] = [None] * len(clips)
+        shown.append(anchors)
+    inputs = _inputs(source, step, clips, shown, seed=seed, sampling=sampling, augmentation=augmentation)
+    return _batch(source, step, clips, inputs, chosen)
+
+
+def draw_views(
+    source: Clips,
+    step: int,
+    *,
+    seed: int,
+    sampling: SamplingConfig,
+    batch_size: int,
+    region: float,
+    overlap: float,
+    augmentation: Optional[AugmentationConfig] = None,
+) -> Batch:
+    """Two views of each clip of one step; it depends on nothing but the arguments.
+
+    Args:
+      source, step, seed, batch_size: see `draw_batch`.
+      sampling: how many frames, and their context; its strategy is not used.
+      region, overlap: see `tcc.dataset.sampling.sample_two_views`.
+      augmentation: change each view at random; None: leave them as they are.
+    Returns: rows 2i and 2i + 1 are the views of clips[i].
+    Raises: SettingsError if there are fewer clips than `batch_size`.
+    """
+    clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
+    rng = seeded_generator(seed, step, FRAMES)
+    views: List[View] = []
+    for clip in clips:
+        length = int(source.lengths[clip])
+        views += sample_two_views(length, sampling.num_frames, region=region, overlap=overlap, rng=rng)
+    shown = [view.frames for view in views]
+    inputs = _inputs(source, step, clips, shown, seed=seed, sampling=sampling, augmentation=augmentation)
+    valid = np.stack([view.valid for view in views]).astype(np.float32)
+    return dataclasses.replace(_batch(source, step, clips, inputs, shown), valid=valid)
+
+
+def _inputs(
+    source: Clips,
+    step: int,
+    clips: np.ndarray,
+    shown: Sequence[np.ndarray],
+    *,
+    seed: int,
+    sampling: SamplingConfig,
+    augmentation: Optional[AugmentationConfig],
+) -> np.ndarray:
+    """For each row its frames with their context, changed by one draw a row; each clip has the same number of rows."""
+    rows = _clips_of_rows(clips, len(shown)).tolist()
+    windows = [clip_windows(frames, int(source.lengths[clip]), sampling) for clip, frames in zip(rows, shown)]
+    changes: List[Any] = [None] * len(rows)
     if augmentation:
-        changes = source.draw_changes(clips, augmentation, seed=seed, step=step)
+        changes = source.draw_changes(rows, augmentation, seed=seed, step=step)
+    return source.gather_batch(rows, windows, changes)
+
+
+def _batch(source: Clips, step: int, clips: np.ndarray, inputs: np.ndarray, frame_indices: List[np.ndarray]) -> Batch:
+    """Rows of inputs, the same number for each clip, with what belongs to them."""
+    rows = _clips_of_rows(clips, len(inputs))
     return Batch(
         step=step,
-        clips=np.array(clips, np.int64),
-        inputs=source.gather_batch(clips, windows, changes),
-        frame_indices=np.stack(chosen).astype(np.int32),
-        sequence_lengths=source.lengths[clips].astype(np.int32),
-        labels=np.stack([source.labels[clip][frames] for clip, frames in zip(clips, chosen)]).astype(np.int32),
+        clips=clips,
+        inputs=inputs,
+        frame_indices=np.stack(frame_indices).astype(np.int32),
+        sequence_lengths=source.lengths[rows].astype(np.int32),
+        labels=np.stack([source.labels[clip][frames] for clip, frames in zip(rows, frame_indices)]).astype(np.int32),
     )
+
+
+def _views(clips: Sequence[int]) -> List[int]:
+    """For each row of a batch, which view of its clip it is: how often the clip came before."""
+    return [clips[:row].count(clip) for row, clip in enumerate(clips)]
+
+
+def _clips_of_rows(clips: np.ndarray, num_rows: int) -> np.ndarray:
+    return np.repeat(clips, num_rows // len(clips))
 
 
 def draw_clips(num_clips: int, step: int, *, seed: int, batch_size: int) -> np.ndarray:

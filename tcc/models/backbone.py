@@ -10,12 +10,14 @@ from tcc.models.backbone_base import Backbone
 from tcc.models.convnet import ConvNet
 from tcc.models.efficientnet import EfficientNetLite0
 from tcc.models.resnet import ResNet50V2
+from tcc.models.vggm import VGGM
 from tcc.shapes import check_rank
 
 _BUILDERS = {
     "efficientnet_lite0": EfficientNetLite0,
     "resnet50v2": ResNet50V2,
     "convnet": ConvNet,
+    "vggm": VGGM,
 }
 
 

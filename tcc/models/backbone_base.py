@@ -28,24 +28,25 @@ class Backbone(tf.Module):
         self.name_ = name
         self.feature_channels = feature_channels
 
-    def __call__(self, frames: tf.Tensor, *, training: bool = False) -> tf.Tensor:
+    def __call__(self, frames: tf.Tensor, *, training: bool = False, dtype: tf.DType = tf.float32) -> tf.Tensor:
         """Features of frames, scaled as this network was trained with.
 
         Args:
           frames: [N, H, W, 3] RGB, uint8, or float in 0..255.
           training: normalize by the batch's own statistics, and update the moving ones.
-        Returns: float32 [N, ceil(H/16), ceil(W/16), C].
+          dtype: what it computes in.
+        Returns: `dtype` [N, ceil(H/16), ceil(W/16), C].
         Raises: ShapeError if frames have another rank.
         """
         check_rank("frames", frames, 4, axes="N H W 3")
-        return self.features(self.scale(tf.cast(frames, tf.float32)), training=training)
+        return self.features(tf.cast(self.scale(tf.cast(frames, tf.float32)), dtype), training=training)
 
     def scale(self, frames: tf.Tensor) -> tf.Tensor:
         """Float frames in 0..255 -> the range of values that the network works on."""
         raise NotImplementedError
 
     def features(self, scaled: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        """Features of frames that `scale` has already been applied to, float32 [N, H, W, 3]."""
+        """Features of frames that `scale` has already been applied to, float [N, H, W, 3]."""
         raise NotImplementedError
 
     def layers(self) -> List[Layer]:

@@ -56,23 +56,30 @@ class Embedder(tf.Module):
         self.output = Dense("emb_out0", widths[-1], config.embedding_size, rng=rng)
 
     def __call__(
-        self, features: tf.Tensor, *, training: bool = False, dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        features: tf.Tensor,
+        *,
+        training: bool = False,
+        dropout_masks: Sequence[tf.Tensor] = (),
+        dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """Embeddings of context windows.
 
         Args:
           features: [N, num_context_frames, h, w, C], float of any width.
+          dtype: what the convolutions compute in; all after the pooling is float32.
           training: normalize by the batch's own statistics, update the moving ones, and apply `dropout_masks`.
           dropout_masks: drawn by `draw_dropout_masks`; needed in training where config.dropout > 0, else left out.
         Returns: float32 [N, D].
         Raises: ShapeError if features do not fit, or the number of masks is not what the layers need.
         """
         self._check(features, len(dropout_masks), training)
-        hidden = tf.cast(features, tf.float32)
+        hidden = features
         if self.standardization is not None:
-            hidden = self.standardization(hidden)
+            hidden = self.standardization(tf.cast(features, tf.float32))
         convolve = self._convolve_all_at_once if self.config.convolution == "conv3d" else self._convolve_late
-        hidden = tf.reduce_max(convolve(hidden, training), axis=list(range(1, len(hidden.shape) - 1)))
+        hidden = tf.cast(convolve(tf.cast(hidden, dtype), training), tf.float32)
+        hidden = tf.reduce_max(hidden, axis=list(range(1, len(hidden.shape) - 1)))
         for index, dense in enumerate(self.denses):
             hidden = hidden * dropout_masks[index] if dropout_masks else hidden
             hidden = tf.nn.relu(dense(hidden))

@@ -45,7 +45,13 @@ class Encoder(tf.Module):
         self.grid = grid
 
     def __call__(
-        self, inputs: tf.Tensor, *, training: bool = False, dropout_masks: Sequence[tf.Tensor] = ()
+        self,
+        inputs: tf.Tensor,
+        *,
+        training: bool = False,
+        dropout_masks: Sequence[tf.Tensor] = (),
+        dtype: tf.DType = tf.float32,
+        normalize: bool = True,
     ) -> tf.Tensor:
         """Embeddings of context windows.
 
@@ -54,11 +60,16 @@ class Encoder(tf.Module):
             features [N, num_context_frames, h, w, C].
           training: see `Embedder`; the backbone follows where it is trained.
           dropout_masks: see `Embedder`.
+          dtype: what the backbone and the convolutions of the embedder compute in.
+          normalize: divide by the L2 norm where config.normalize of the embedder says so; False: in no case.
         Returns: float32 [N, D].
         Raises: ShapeError if the inputs do not fit.
         """
-        features = inputs if self.backbone is None else self._features(self.backbone, inputs, training)
-        return self.embedder(features, training=training, dropout_masks=dropout_masks)
+        features = inputs if self.backbone is None else self._features(self.backbone, inputs, training, dtype)
+        embeddings = self.embedder(features, training=training, dropout_masks=dropout_masks, dtype=dtype)
+        if not (normalize and self.embedder.config.normalize):
+            return embeddings
+        return tf.math.l2_normalize(embeddings, axis=-1, epsilon=1e-12)
 
     def named_variables(self) -> Dict[str, tf.Variable]:
         """Every variable by its key "<layer>/<weight>"; the backbone's first."""
@@ -74,12 +85,12 @@ class Encoder(tf.Module):
         """Those of the embedder; the backbone has none, as the reference."""
         return self.embedder.regularized_variables()
 
-    def _features(self, backbone: Backbone, frames: tf.Tensor, training: bool) -> tf.Tensor:
+    def _features(self, backbone: Backbone, frames: tf.Tensor, training: bool, dtype) -> tf.Tensor:
         check_rank("frames", frames, 5, axes="N context H W 3")
         images = tf.reshape(frames, [-1, *frames.shape[2:]])
-        features = backbone(images, training=training and self.trained != "frozen")
+        features = backbone(images, training=training and self.trained != "frozen", dtype=dtype)
         if self.trained == "frozen":
             features = tf.stop_gradient(features)
         if self.grid is not None:
-            features = pool_to_grid(features, self.grid)
+            features = pool_to_grid(tf.cast(features, tf.float32), self.grid)
         return tf.reshape(features, [-1, frames.shape[1], *features.shape[1:]])

@@ -1,7 +1,9 @@
 """Layers as `tf.Module` on `tf.nn`: every variable exists from the constructor on, under a key that never changes.
 
-No Keras, so that one checkpoint serves TensorFlow 2.6.5 and the newest. A key is "<layer>/<weight>", where the weight
-is kernel, bias, gamma, beta, moving_mean or moving_variance; pretrained files and the reference's numbers use the same.
+No Keras, so that one checkpoint serves TensorFlow 2.6.5 and the newest. Variables are float32; a layer computes in the
+type of its inputs, so that one cast before a network sets the precision of all of it. A key is "<layer>/<weight>", where
+the weight is kernel, bias, gamma, beta, moving_mean or moving_variance; pretrained files and the reference's numbers use
+the same.
 """
 
 from __future__ import annotations
@@ -62,15 +64,17 @@ class Conv2D(Layer):
         self.bias = tf.Variable(tf.zeros([out_channels]), name="bias") if bias else None
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        outputs = tf.nn.conv2d(inputs, self.kernel, strides=self.stride, padding=self.padding)
-        return outputs if self.bias is None else tf.nn.bias_add(outputs, self.bias)
+        kernel = tf.cast(self.kernel, inputs.dtype)
+        outputs = tf.nn.conv2d(inputs, kernel, strides=self.stride, padding=self.padding)
+        return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias, inputs.dtype))
 
     def scaled(self, inputs: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         """`scale` * self(inputs) + `shift` per output channel, at the cost of the convolution alone."""
         if self.bias is not None:
             shift = shift + scale * self.bias
-        outputs = tf.nn.conv2d(inputs, self.kernel * scale, strides=self.stride, padding=self.padding)
-        return tf.nn.bias_add(outputs, shift)
+        kernel = tf.cast(self.kernel * scale, inputs.dtype)
+        outputs = tf.nn.conv2d(inputs, kernel, strides=self.stride, padding=self.padding)
+        return tf.nn.bias_add(outputs, tf.cast(shift, inputs.dtype))
 
 
 class DepthwiseConv2D(Layer):
@@ -82,18 +86,23 @@ class DepthwiseConv2D(Layer):
         self.kernel = tf.Variable(glorot_uniform(rng, (kernel_size, kernel_size, channels, 1)), name="kernel")
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self._convolve(inputs, self.kernel)
+        return self._convolve(inputs, tf.cast(self.kernel, inputs.dtype))
 
     def scaled(self, inputs: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         """`scale` * self(inputs) + `shift` per channel, at the cost of the convolution alone."""
-        return tf.nn.bias_add(self._convolve(inputs, self.kernel * scale[:, tf.newaxis]), shift)
+        kernel = tf.cast(self.kernel * scale[:, tf.newaxis], inputs.dtype)
+        return tf.nn.bias_add(self._convolve(inputs, kernel), tf.cast(shift, inputs.dtype))
 
     def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.depthwise_conv2d(inputs, kernel, strides=[1, self.stride, self.stride, 1], padding="SAME")
 
 
 class Conv3D(Layer):
-    """3-D convolution [N, D, H, W, in] -> [N, D, H, W, out], stride 1, SAME padding, with bias."""
+    """3-D convolution [N, D, H, W, in] -> [N, D, H, W, out], stride 1, SAME padding, with bias; odd kernel size.
+
+    Slice i of the output is the sum of 2-D convolutions of the slices around i, each with its slice of the kernel. That is
+    how it is computed: zeros beyond the ends are not multiplied, and accelerators without 3-D convolutions run it too.
+    """
 
     def __init__(self, key: str, in_channels: int, out_channels: int, kernel_size: int, *, rng: np.random.Generator):
         super().__init__(key)
@@ -101,7 +110,15 @@ class Conv3D(Layer):
         self.bias = tf.Variable(tf.zeros([out_channels]), name="bias")
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.nn.bias_add(tf.nn.conv3d(inputs, self.kernel, strides=[1] * 5, padding="SAME"), self.bias)
+        slices, kernels = tf.unstack(inputs, axis=1), tf.unstack(tf.cast(self.kernel, inputs.dtype))
+        outputs = [self._output(place, slices, kernels) for place in range(len(slices))]
+        return tf.nn.bias_add(tf.stack(outputs, axis=1), tf.cast(self.bias, inputs.dtype))
+
+    def _output(self, place: int, slices: List[tf.Tensor], kernels: List[tf.Tensor]) -> tf.Tensor:
+        """Slice `place` of the outputs: what every input slice in the kernel's reach adds to it."""
+        first = place - len(kernels) // 2
+        near = [(slices[first + i], kernel) for i, kernel in enumerate(kernels) if 0 <= first + i < len(slices)]
+        return tf.add_n([tf.nn.conv2d(images, kernel, strides=1, padding="SAME") for images, kernel in near])
 
 
 class Dense(Layer):
@@ -178,6 +195,11 @@ def convolve_and_normalize(
     if training:
         return norm(convolution(inputs), training=True)
     return convolution.scaled(inputs, *norm.scale_and_shift())
+
+
+def pad_images(images: tf.Tensor, pixels: int) -> tf.Tensor:
+    """Zeros on all four sides of [N, H, W, C], for VALID convolutions: SAME puts a stride's odd zero on one side only."""
+    return tf.pad(images, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
 
 
 def named_variables(layers: Sequence[Layer]) -> Dict[str, tf.Variable]:

@@ -12,15 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from tcc.models.backbone_base import Backbone
-from tcc.models.layers import BatchNorm, Conv2D, Layer, convolve_and_normalize
+from tcc.models.layers import BatchNorm, Conv2D, Layer, convolve_and_normalize, pad_images
 
 _EPSILON = 1.001e-5
 _STEM_CHANNELS = 64
-
-
-def _pad(images: tf.Tensor, pixels: int) -> tf.Tensor:
-    # Explicit zeros on both sides and VALID convolutions: SAME would put a stride's odd zero on one side only.
-    return tf.pad(images, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
 
 
 class PreActivationBlock(tf.Module):
@@ -37,8 +32,10 @@ class PreActivationBlock(tf.Module):
             self.shortcut = Conv2D(f"{key}_0_conv", in_channels, 4 * channels, 1, rng=rng, stride=stride)
         self.conv_1 = Conv2D(f"{key}_1_conv", in_channels, channels, 1, rng=rng, bias=False)
         self.bn_1 = BatchNorm(f"{key}_1_bn", channels, epsilon=_EPSILON)
+        # With stride 1 SAME is the explicit padding, without a padded copy to be kept for the gradient.
+        padding = "SAME" if stride == 1 else "VALID"
         self.conv_2 = Conv2D(
-            f"{key}_2_conv", channels, channels, 3, rng=rng, stride=stride, padding="VALID", bias=False
+            f"{key}_2_conv", channels, channels, 3, rng=rng, stride=stride, padding=padding, bias=False
         )
         self.bn_2 = BatchNorm(f"{key}_2_bn", channels, epsilon=_EPSILON)
         self.conv_3 = Conv2D(f"{key}_3_conv", channels, 4 * channels, 1, rng=rng)
@@ -51,7 +48,8 @@ class PreActivationBlock(tf.Module):
     def __call__(self, inputs: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         activated = tf.nn.relu(self.preact_bn(inputs, training=training))
         hidden = tf.nn.relu(convolve_and_normalize(self.conv_1, self.bn_1, activated, training=training))
-        hidden = convolve_and_normalize(self.conv_2, self.bn_2, _pad(hidden, 1), training=training)
+        hidden = hidden if self.stride == 1 else pad_images(hidden, 1)
+        hidden = convolve_and_normalize(self.conv_2, self.bn_2, hidden, training=training)
         return self._shortcut(inputs, activated) + self.conv_3(tf.nn.relu(hidden))
 
     def _shortcut(self, inputs: tf.Tensor, activated: tf.Tensor) -> tf.Tensor:
@@ -87,7 +85,7 @@ class ResNet50V2(Backbone):
         return frames / 127.5 - 1.0
 
     def features(self, scaled: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        hidden = _pad(self.stem_conv(_pad(scaled, 3)), 1)
+        hidden = pad_images(self.stem_conv(pad_images(scaled, 3)), 1)
         hidden = tf.nn.max_pool2d(hidden, ksize=3, strides=2, padding="VALID")
         for block in self.blocks:
             hidden = block(hidden, training=training)

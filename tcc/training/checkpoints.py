@@ -23,16 +23,18 @@ _TEMPORARY = ".writing-"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds: the encoder, the optimizer, and the head where the method has one."""
+    """What a checkpoint holds: the encoder, the optimizer, and the head and the loss scale where there is one."""
 
     encoder: Any
     optimizer: Any
     head: Any = None
+    loss_scale: Any = None
 
     def parts(self) -> Dict[str, Any]:
         """By their names in the checkpoint."""
-        head = {} if self.head is None else {"head": self.head}
-        return {"encoder": self.encoder, "optimizer": self.optimizer, **head}
+        optional = {"head": self.head, "loss_scale": self.loss_scale}
+        present = {name: part for name, part in optional.items() if part is not None}
+        return {"encoder": self.encoder, "optimizer": self.optimizer, **present}
 
 
 def checkpoint_path(directory: Union[str, Path], step: int) -> Path:

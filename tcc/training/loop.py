@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
 from tcc.config import AugmentationConfig, OptimizerConfig, SamplingConfig, ScheduleConfig, TrainingConfig
-from tcc.dataset import Batch, Clips, draw_batch, prefetch
-from tcc.dataset.batches import DROPOUT, TRIPLETS, seeded_generator
+from tcc.dataset import Batch, Clips, draw_batch, draw_views, prefetch
+from tcc.dataset.batches import CYCLES, DROPOUT, TRIPLETS, seeded_generator
 from tcc.device import require_device
-from tcc.errors import CheckpointError, TrainingDiverged
-from tcc.losses import draw_triplets
+from tcc.errors import CheckpointError, SettingsError, TrainingDiverged
+from tcc.losses import draw_cycles, draw_triplets
 from tcc.models import draw_dropout_masks
 from tcc.progress import Interrupted, Progress, silent
 from tcc.training import checkpoints
+from tcc.training.collapse import collapse_warnings, embedding_health
+from tcc.training.diagnosis import diagnose
 from tcc.training.history import History, read_history
-from tcc.training.methods import build_head, needs_positives, needs_triplets
+from tcc.training.methods import build_head, needs_cycles, needs_positives, needs_triplets, needs_views
 from tcc.training.optimizer import build_optimizer
+from tcc.training.precision import build_loss_scale, check_precision
 from tcc.training.schedules import learning_rate_at
 from tcc.training.standardization import standardize
 from tcc.training.step import TrainingStep, trained_variables
@@ -41,12 +45,14 @@ class TrainingResult:
       losses: terms of the last step.
       history: file with the losses of every step; see `read_history`.
       input_share: share of this run's time that was spent waiting for batches.
+      warnings: signs of a collapse at the checkpoints, those of earlier runs included.
     """
 
     steps: int
     losses: Dict[str, float]
     history: Path
     input_share: float
+    warnings: Tuple[str, ...] = ()
 
 
 def train(
@@ -60,6 +66,7 @@ def train(
     schedule: Optional[ScheduleConfig] = None,
     augmentation: Optional[AugmentationConfig] = None,
     validation_source: Optional[Clips] = None,
+    xla: bool = False,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
@@ -77,26 +84,31 @@ def train(
       optimizer, schedule: how gradients change the weights, and at which rate; None: Adam at a fixed rate.
       augmentation: random changes of the training clips; None: none.
       validation_source: clips whose losses, without training on them, are added to the history at each checkpoint.
+      xla: compile the step by XLA; slower on a CPU, and its last bits differ.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised.
-    Raises: DeviceError if no device is open; SettingsError if there are too few clips; CheckpointError if a checkpoint
+    Raises: DeviceError if no device is open; SettingsError if there are too few clips, or the device cannot do what
+      is asked; CheckpointError if a checkpoint
       in `directory` is of another model or a later step; TrainingDiverged if a loss is not finite;
       tcc.progress.Interrupted.
     """
-    require_device()
+    device = require_device()
+    check_precision(training.precision, device.kind)
+    check_xla(xla, device.kind)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     head = build_head(training, encoder.embedder.config.embedding_size, source.labels)
     built = build_optimizer(optimizer or OptimizerConfig(), trained_variables(encoder, head))
-    trained = checkpoints.Trained(encoder, built, head)
+    trained = checkpoints.Trained(encoder, built, head, build_loss_scale(training.precision))
     first = _resume(directory, source, trained, training)
     settings = (sampling, training, schedule or ScheduleConfig(), augmentation)
-    session = _Session(source, validation_source, trained, directory, settings, first)
+    session = _Session(source, validation_source, trained, directory, settings, first, xla)
     with contextlib.closing(session):
         session.run(progress, should_stop)
-    losses = read_history(directory)[-1]
-    losses.pop("step")
-    return TrainingResult(training.num_steps, losses, session.history.path, session.clock.input_share())
+    history = read_history(directory)
+    losses = {name: value for name, value in history[-1].items() if name != "step"}
+    warnings = tuple(collapse_warnings(history))
+    return TrainingResult(training.num_steps, losses, session.history.path, session.clock.input_share(), warnings)
 
 
 def _resume(directory: Path, source: Clips, trained: checkpoints.Trained, training: TrainingConfig) -> int:
@@ -118,49 +130,62 @@ def _resume(directory: Path, source: Clips, trained: checkpoints.Trained, traini
 class _Session:
     """One run of a training, from one step to the end or an interruption."""
 
-    def __init__(self, source, validation_source, trained, directory, settings, first):
+    def __init__(self, source, validation_source, trained, directory, settings, first, xla):
         self.source, self.validation_source = source, validation_source
         self.trained, self.encoder, self.directory, self.first = trained, trained.encoder, directory, first
         self.sampling, self.training, self.schedule, self.augmentation = settings
         training = self.training
-        self.step_function = TrainingStep(trained.encoder, trained.optimizer, training, trained.head)
+        self.step_function = TrainingStep(
+            trained.encoder, trained.optimizer, training, trained.head, loss_scale=trained.loss_scale, xla=xla
+        )
         self.history = History(directory, last_step=first)
         self.summaries = Summaries(directory)
-        self.clock = _Clock(first, training.num_steps, training.batch_size)
+        self.clock = _Clock(first, training.num_steps, training.batch_size * training.accumulation_steps)
+        self.warned: List[str] = []
 
     def close(self) -> None:
         self.history.close()
         self.summaries.close()
 
     def run(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        last = self.training.num_steps
-        batches = prefetch(self.draw, range(self.first, last))
+        last, parts = self.training.num_steps, self.training.accumulation_steps
+        batches = prefetch(self.draw, range(self.first * parts, last * parts))
         with contextlib.closing(batches):
-            for batch in self.clock.waiting_for(batches):
-                done = batch.step + 1
-                losses = self.train_on(batch)
+            for done, group in enumerate(self.clock.waiting_for(batches, parts), start=self.first + 1):
+                losses = self.train_on(group)
                 self.record(done, losses)
-                self.clock.report(done, losses["loss"], progress)
+                self.clock.report(done, losses["loss"], progress, self.warned)
                 if done < last and should_stop():
                     self.save(done)
                     raise Interrupted(f"stopped at step {done} of {last}; the next run goes on from its checkpoint")
 
-    def train_on(self, batch: Batch) -> Dict[str, float]:
-        rate = learning_rate_at(batch.step, learning_rate=self.training.learning_rate, schedule=self.schedule)
-        losses = self.step_function(batch, rate)
-        check_finite(losses, batch.step + 1, [self.source.names[clip] for clip in batch.clips])
+    def train_on(self, batches: List[Batch]) -> Dict[str, float]:
+        step = batches[0].step // self.training.accumulation_steps
+        rate = learning_rate_at(step, learning_rate=self.training.learning_rate, schedule=self.schedule)
+        losses = self.step_function(batches, rate)
+        clips = [self.source.names[clip] for batch in batches for clip in batch.clips]
+        check_finite(losses, step + 1, clips, why=lambda: diagnose(self.step_function, self.source.names))
         return {**losses, "learning_rate": rate}
 
     def record(self, done: int, losses: Dict[str, float]) -> None:
         regular = self.is_regular(done)
-        validation = self.validate() if regular else {}
-        self.history.append(done, {**losses, **validation})
-        if done % self.training.log_every == 0 or validation:
-            self.summaries.scalars(done, {**losses, **validation, **self.clock.rates(done)})
+        logged = regular or done % self.training.log_every == 0
+        health = self.health() if logged else {}
+        checked = {**health, **self.validate()} if regular else {}
+        self.history.append(done, {**losses, **checked})
+        if logged:
+            self.summaries.scalars(done, {**losses, **health, **checked, **self.clock.rates(done)})
         if regular:
+            self.warned = collapse_warnings([{"step": done, **health}])
             self.save(done)
             # An interruption's own checkpoint has served; without it the folder is as if there had been none.
             checkpoints.remove_checkpoints(self.directory, keep=self.is_regular)
+
+    def health(self) -> Dict[str, float]:
+        """How far the last batch's anchors are from a collapse."""
+        trace = self.step_function.traces[-1]
+        num_frames = trace.batch.frame_indices.shape[1]
+        return embedding_health(trace.embeddings[:, :num_frames].numpy())
 
     def save(self, done: int) -> None:
         self.history.flush()
@@ -207,36 +232,54 @@ def draw_training_batch(
     training: TrainingConfig,
     augmentation: Optional[AugmentationConfig] = None,
 ) -> Batch:
-    """The batch of a step as the settings say, with the positives and triplets that its method needs."""
-    batch = draw_batch(
-        source,
-        step,
-        seed=training.seed,
-        sampling=sampling,
-        batch_size=training.batch_size,
-        positive_window=training.tcn_positive_window if needs_positives(training) else 0,
-        augmentation=augmentation,
-    )
-    if not needs_triplets(training):
-        return batch
+    """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles."""
+    common: Dict[str, Any] = {"seed": training.seed, "sampling": sampling, "augmentation": augmentation}
+    if needs_views(training):
+        views: Dict[str, Any] = {"region": training.scl_region, "overlap": training.scl_overlap}
+        return draw_views(source, step, batch_size=training.batch_size, **views, **common)
+    window = training.tcn_positive_window if needs_positives(training) else 0
+    batch = draw_batch(source, step, batch_size=training.batch_size, positive_window=window, **common)
+    if needs_triplets(training):
+        batch = _with_triplets(batch, training)
+    return _with_cycles(batch, training) if needs_cycles(training) else batch
+
+
+def _with_triplets(batch: Batch, training: TrainingConfig) -> Batch:
     triplets, labels = draw_triplets(
-        seeded_generator(training.seed, step, TRIPLETS),
+        seeded_generator(training.seed, batch.step, TRIPLETS),
         batch_size=training.batch_size,
         num_samples=training.sal_samples,
         shuffle_fraction=training.sal_shuffle_fraction,
-        num_frames=sampling.num_frames,
+        num_frames=batch.frame_indices.shape[1],
     )
     return dataclasses.replace(batch, triplets=triplets, triplet_labels=labels)
 
 
-def check_finite(losses: Dict[str, float], step: int, clips: list) -> None:
-    """Raise TrainingDiverged, with step, terms and clips, unless every number is finite."""
+def _with_cycles(batch: Batch, training: TrainingConfig) -> Batch:
+    cycles, starts = draw_cycles(
+        seeded_generator(training.seed, batch.step, CYCLES),
+        num_sequences=batch.frame_indices.shape[0],
+        num_frames=batch.frame_indices.shape[1],
+        num_cycles=training.cycles,
+        cycle_length=training.cycle_length,
+    )
+    return dataclasses.replace(batch, cycles=cycles, cycle_starts=starts)
+
+
+def check_finite(losses: Dict[str, float], step: int, clips: List[str], *, why: Callable[[], str]) -> None:
+    """Raise TrainingDiverged, with step, terms, clips and what `why` finds out, unless every number is finite."""
     broken = [f"{name} = {value}" for name, value in losses.items() if not math.isfinite(value)]
     if broken:
         raise TrainingDiverged(
-            f"step {step}: {', '.join(broken)} on clips {', '.join(clips)}; look at these clips, "
-            "or lower learning_rate or clip_norm and run again: it goes on from the last checkpoint"
+            f"step {step}: {', '.join(broken)} on clips {', '.join(clips)}: {why()}; "
+            "then run again: it goes on from the last checkpoint"
         )
+
+
+def check_xla(xla: bool, device_kind: str) -> None:
+    """Raise SettingsError where XLA is asked for on an NPU, which has a compiler of its own."""
+    if xla and device_kind == "npu":
+        raise SettingsError("xla: an NPU compiles by itself; set it to false")
 
 
 class _Clock:
@@ -249,14 +292,15 @@ class _Clock:
         self._waited = 0.0
         self._reported = -math.inf
 
-    def waiting_for(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def waiting_for(self, batches: Iterator[Batch], parts: int) -> Iterator[List[Batch]]:
+        """The batches, as many at a time as make a step."""
         while True:
             before = time.monotonic()
-            batch = next(batches, None)
+            group = list(itertools.islice(batches, parts))
             self._waited += time.monotonic() - before
-            if batch is None:
+            if not group:
                 return
-            yield batch
+            yield group
 
     def rates(self, done: int) -> Dict[str, float]:
         return {"clips_per_second": self._steps_per_second(done) * self._batch_size, "input_share": self.input_share()}
@@ -264,14 +308,14 @@ class _Clock:
     def input_share(self) -> float:
         return self._waited / max(time.monotonic() - self._begin, 1e-9)
 
-    def report(self, done: int, loss: float, progress: Progress) -> None:
+    def report(self, done: int, loss: float, progress: Progress, warnings: List[str]) -> None:
         now = time.monotonic()
         if self._started is None:
             # The first step compiles: it says nothing about speed.
             self._started, self._first = now, done
         if now - self._reported >= _SECONDS_BETWEEN_REPORTS or done == self._last:
             self._reported = now
-            progress(done / self._last, self._status(done, loss))
+            progress(done / self._last, "; ".join([self._status(done, loss), *warnings]))
 
     def _status(self, done: int, loss: float) -> str:
         speed = self._steps_per_second(done)

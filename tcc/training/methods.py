@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,11 +14,14 @@ from tcc.errors import SettingsError
 from tcc.losses import (
     cycle_consistency_loss,
     lav_loss,
+    sequence_contrastive_loss,
     shuffle_and_learn_loss,
+    stochastic_cycle_loss,
     supervised_loss,
     time_contrastive_loss,
 )
 from tcc.models.phase_classifier import PhaseClassifier
+from tcc.models.projection_head import ProjectionHead
 from tcc.models.triplet_classifier import TripletClassifier
 
 _CYCLE_BACK_LOSSES = {
@@ -40,6 +44,8 @@ class StepInputs:
       frame_indices: int [B, T]; sequence_lengths: int [B].
       labels: int [B, T], phase of each anchor; -1 where there is none.
       triplets: int [R, 3], places among the anchors; triplet_labels: int [R], 1 where shuffled.
+      valid: float [B, T], 0 for anchors that are padding; cycles: int [N, L + 1]; cycle_starts: int [N].
+      training: whether a head normalizes by the batch's statistics.
     """
 
     anchors: Any
@@ -49,6 +55,10 @@ class StepInputs:
     labels: Any
     triplets: Any
     triplet_labels: Any
+    valid: Any
+    cycles: Any
+    cycle_starts: Any
+    training: bool
 
 
 def needs_positives(training: TrainingConfig) -> bool:
@@ -61,6 +71,16 @@ def needs_triplets(training: TrainingConfig) -> bool:
     return training.method in _WITH_TRIPLETS
 
 
+def needs_cycles(training: TrainingConfig) -> bool:
+    """Whether cycles through the clips of a step are drawn, instead of taking all ordered pairs."""
+    return training.method in _CYCLE_BACK_LOSSES and training.cycles > 0
+
+
+def needs_views(training: TrainingConfig) -> bool:
+    """Whether two views of each clip are drawn."""
+    return training.method == "scl"
+
+
 def build_head(training: TrainingConfig, embedding_size: int, labels: Sequence[np.ndarray]) -> Optional[tf.Module]:
     """What is trained besides the encoder and not needed for embeddings; None: nothing.
 
@@ -70,6 +90,8 @@ def build_head(training: TrainingConfig, embedding_size: int, labels: Sequence[n
     """
     if training.method in _WITH_TRIPLETS:
         return TripletClassifier(embedding_size, seed=training.seed)
+    if training.method == "scl":
+        return ProjectionHead(embedding_size, seed=training.seed)
     if training.method != "supervised":
         return None
     count = max((int(one.max()) for one in labels if len(one)), default=-1) + 1
@@ -105,6 +127,8 @@ def method_terms(inputs: StepInputs, head: Any, training: TrainingConfig) -> Dic
         logits = head(inputs.anchors)
         smoothing = training.classifier_label_smoothing
         return {"method": supervised_loss(logits, inputs.labels, label_smoothing=smoothing)}
+    if method == "scl":
+        return {"method": _sequence_contrast(inputs, head, training)}
     return {"method": _lav(inputs, training)}
 
 
@@ -114,7 +138,10 @@ def _added_tcn_weight(training: TrainingConfig) -> float:
 
 
 def _cycle_consistency(inputs: StepInputs, training: TrainingConfig) -> tf.Tensor:
-    return cycle_consistency_loss(
+    loss: Callable[..., tf.Tensor] = cycle_consistency_loss
+    if needs_cycles(training):
+        loss = functools.partial(stochastic_cycle_loss, cycles=inputs.cycles, starts=inputs.cycle_starts)
+    return loss(
         inputs.anchors,
         frame_indices=inputs.frame_indices,
         sequence_lengths=inputs.sequence_lengths,
@@ -153,4 +180,20 @@ def _lav(inputs: StepInputs, training: TrainingConfig) -> tf.Tensor:
         sigma=training.lav_sigma,
         margin=training.lav_margin,
         alpha=training.lav_alpha,
+    )
+
+
+def _sequence_contrast(inputs: StepInputs, head: Any, training: TrainingConfig) -> tf.Tensor:
+    """The rows are the views of the first clip, those of the second, and so on."""
+    projections = head(inputs.anchors, training=inputs.training)
+    num_rows, num_frames, size = projections.shape
+    views = [num_rows // 2, 2]
+    return sequence_contrastive_loss(
+        tf.reshape(projections, [*views, num_frames, size]),
+        frame_indices=tf.reshape(inputs.frame_indices, [*views, num_frames]),
+        sequence_lengths=tf.reshape(inputs.sequence_lengths, views),
+        mask=tf.reshape(inputs.valid, [*views, num_frames]),
+        temperature=training.scl_temperature,
+        variance=training.scl_variance,
+        negatives=training.scl_negatives,
     )

@@ -2,85 +2,194 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+import math
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import tensorflow as tf
 
 from tcc.config import TrainingConfig
 from tcc.dataset import Batch
-from tcc.training.methods import StepInputs, method_terms
+from tcc.training.loss_scale import LossScale
+from tcc.training.methods import StepInputs, method_terms, needs_views
 from tcc.training.optimizer import clip_by_global_norm, global_norm
+
+# Fields of a batch that go to the losses under the same names.
+_DRAWN = (
+    *("frame_indices", "sequence_lengths", "labels", "triplets", "triplet_labels"),
+    *("valid", "cycles", "cycle_starts"),
+)
+
+
+@dataclass(frozen=True)
+class StepTrace:
+    """What a step saw, before it changed the weights: for the guard against divergence and collapse.
+
+    Attributes:
+      batch: the batch.
+      terms: the terms of the loss and their sum.
+      embeddings: of the batch's frames, [B, T, D], or [B, 2T, D] with positives.
+    """
+
+    batch: Batch
+    terms: Dict[str, float]
+    embeddings: tf.Tensor
 
 
 class TrainingStep:
     """A step as one compiled function; weights, optimizer state and batch statistics change in place.
 
     Inputs are arrays from the host with shapes that never change, randomness included, so that the same function runs
-    on every device.
+    on every device. With training.accumulation_steps above 1 a step works on so many batches, one after the other, and
+    averages their gradients and terms.
 
     Args:
       encoder: `tcc.models.Encoder`, or anything called like it.
       optimizer: from `build_optimizer`, made for `trained_variables(encoder, head)`.
-      training: method, weights of the terms, clipping.
+      training: method, weights of the terms, clipping, precision, accumulation.
       head: from `build_head`; None where the method has none.
+      loss_scale: for precision = float16; None: gradients are taken as they come.
+      xla: compile by XLA.
+    Attributes:
+      traces: a `StepTrace` for each batch of the last step.
     """
 
-    def __init__(self, encoder: Any, optimizer: Any, training: TrainingConfig, head: Any = None):
+    def __init__(
+        self,
+        encoder: Any,
+        optimizer: Any,
+        training: TrainingConfig,
+        head: Any = None,
+        *,
+        loss_scale: Optional[LossScale] = None,
+        xla: bool = False,
+    ):
         self.encoder = encoder
         self.head = head
         self.optimizer = optimizer
         self.training = training
-        self._compiled = tf.function(self._step, autograph=False)
-        self._compiled_losses = tf.function(self._losses_in_inference, autograph=False)
+        self.loss_scale = loss_scale
+        self.traces: Tuple[StepTrace, ...] = ()
+        self._sums: List[tf.Variable] = []
+        if training.accumulation_steps > 1:
+            self._sums = [_zeros_like(variable) for variable in trained_variables(encoder, head)]
+        self._compiled = _compile(self._step, xla)
+        self._compiled_accumulation = _compile(self._accumulate, xla)
+        self._compiled_application = _compile(self._apply_sums, xla)
+        self._compiled_losses = _compile(self._losses_in_inference, xla)
 
-    def __call__(self, batch: Batch, learning_rate: float) -> Dict[str, float]:
-        """Train on one batch.
+    def __call__(self, batches: Union[Batch, Sequence[Batch]], learning_rate: float) -> Dict[str, float]:
+        """Train on one batch, or on training.accumulation_steps of them.
 
-        Returns: the terms of the loss, their sum "loss", and "gradient_norm" before clipping.
+        Returns: the terms of the loss, their sum "loss", and "gradient_norm" before clipping; with a loss scale
+          "loss_scale", the factor of this step. Where its gradients were not finite, "gradient_norm" is left out.
         """
-        return _as_floats(self._compiled(*_tensors(batch), tf.constant(learning_rate, tf.float32)))
+        rate = tf.constant(learning_rate, tf.float32)
+        parts = [batches] if isinstance(batches, Batch) else list(batches)
+        if self._sums:
+            return self._accumulated(parts, rate)
+        (batch,) = parts
+        terms, embeddings, norms = self._compiled(*_tensors(batch), rate)
+        self.traces = (StepTrace(batch, _as_floats(terms), embeddings),)
+        return {**self.traces[0].terms, **self._norms(norms)}
 
     def losses(self, batch: Batch) -> Dict[str, float]:
-        """The terms of the loss and their sum in inference mode; nothing changes."""
+        """The terms of the loss and their sum in inference mode and float32; nothing changes."""
         return _as_floats(self._compiled_losses(*_tensors(batch)))
+
+    def terms_of(self, embeddings: tf.Tensor, batch: Batch) -> Dict[str, tf.Tensor]:
+        """The terms of the loss of given embeddings of a batch's frames, and their sum; not compiled."""
+        return self._terms(embeddings, _drawn(batch), training=True)
 
     def concrete_function(self, batch: Batch) -> Any:
         """The traced step for batches of this shape, for looking at its operations."""
         return self._compiled.get_concrete_function(*_tensors(batch), tf.constant(0.0, tf.float32))
 
+    def _accumulated(self, batches: List[Batch], rate: tf.Tensor) -> Dict[str, float]:
+        traces = []
+        for batch in batches:
+            terms, embeddings = self._compiled_accumulation(*_tensors(batch))
+            traces.append(StepTrace(batch, _as_floats(terms), embeddings))
+        self.traces = tuple(traces)
+        norms = self._norms(self._compiled_application(rate))
+        means = {name: float(np.mean([trace.terms[name] for trace in traces])) for name in traces[0].terms}
+        return {**means, **norms}
+
+    def _norms(self, norms: Dict[str, tf.Tensor]) -> Dict[str, float]:
+        values = _as_floats(norms)
+        if self.loss_scale is not None and values["loss_scale"] > 1 and not math.isfinite(values["gradient_norm"]):
+            del values["gradient_norm"]
+        return values
+
     def _step(self, inputs, drawn, dropout_masks, learning_rate):
+        terms, embeddings, gradients = self._gradients(inputs, drawn, dropout_masks)
+        return terms, embeddings, self._apply(gradients, learning_rate)
+
+    def _accumulate(self, inputs, drawn, dropout_masks):
+        terms, embeddings, gradients = self._gradients(inputs, drawn, dropout_masks)
+        for total, gradient in zip(self._sums, gradients):
+            total.assign_add(gradient)
+        return terms, embeddings
+
+    def _apply_sums(self, learning_rate):
+        norms = self._apply([total / float(self.training.accumulation_steps) for total in self._sums], learning_rate)
+        for total in self._sums:
+            total.assign(tf.zeros_like(total))
+        return norms
+
+    def _gradients(self, inputs, drawn, dropout_masks):
+        """Terms, embeddings, and the gradients of the loss, or of its multiple where there is a loss scale."""
         with tf.GradientTape() as tape:
             embeddings = self._embed(inputs, dropout_masks, training=True)
-            terms = self._terms(embeddings, drawn)
+            terms = self._terms(embeddings, drawn, training=True)
+            loss = terms["loss"] if self.loss_scale is None else terms["loss"] * self.loss_scale.factor
         variables = trained_variables(self.encoder, self.head)
-        gradients = tape.gradient(terms["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return terms, embeddings, gradients
+
+    def _apply(self, gradients, learning_rate) -> Dict[str, tf.Tensor]:
+        variables = trained_variables(self.encoder, self.head)
+        scale = self.loss_scale
+        if scale is None:
+            norm = global_norm(gradients)
+            self.optimizer.apply(self._clipped(gradients, norm), variables, learning_rate)
+            return {"gradient_norm": norm}
+        factor = tf.identity(scale.factor)
+        gradients = scale.unscale(gradients)
         norm = global_norm(gradients)
-        clipped = clip_by_global_norm(gradients, norm, self.training.clip_norm)
-        self.optimizer.apply(clipped, variables, learning_rate)
-        return {**terms, "gradient_norm": norm}
+        scale.apply_if(
+            tf.math.is_finite(norm),
+            lambda: self.optimizer.apply(self._clipped(gradients, norm), variables, learning_rate),
+            lambda: self.optimizer.iterations.assign_add(1),
+        )
+        return {"gradient_norm": norm, "loss_scale": factor}
+
+    def _clipped(self, gradients, norm) -> List[tf.Tensor]:
+        return clip_by_global_norm(gradients, norm, self.training.clip_norm)
 
     def _losses_in_inference(self, inputs, drawn, dropout_masks):
         embeddings = self._embed(inputs, (), training=False)
-        return self._terms(embeddings, drawn)
+        return self._terms(embeddings, drawn, training=False)
 
     def _embed(self, inputs, dropout_masks, *, training: bool):
         num_clips, num_windows = int(inputs.shape[0]), int(inputs.shape[1])
+        dtype = tf.dtypes.as_dtype(self.training.precision if training else "float32")
         windows = tf.reshape(inputs, [num_clips * num_windows, *inputs.shape[2:]])
-        embeddings = self.encoder(windows, training=training, dropout_masks=dropout_masks)
+        # The head of a method with views comes before the normalization of the embeddings.
+        normalize = not needs_views(self.training)
+        embeddings = self.encoder(
+            windows, training=training, dropout_masks=dropout_masks, dtype=dtype, normalize=normalize
+        )
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
-    def _terms(self, embeddings, drawn) -> Dict[str, tf.Tensor]:
-        frame_indices, sequence_lengths, labels, triplets, triplet_labels = drawn
-        num_frames = int(frame_indices.shape[1])
+    def _terms(self, embeddings, drawn, *, training: bool) -> Dict[str, tf.Tensor]:
+        num_frames = int(drawn["frame_indices"].shape[1])
         inputs = StepInputs(
             anchors=embeddings[:, :num_frames],
             positives=embeddings[:, num_frames:],
-            frame_indices=frame_indices,
-            sequence_lengths=sequence_lengths,
-            labels=labels,
-            triplets=triplets,
-            triplet_labels=triplet_labels,
+            training=training,
+            **drawn,
         )
         terms = method_terms(inputs, self.head, self.training)
         if self.training.weight_decay:
@@ -99,10 +208,22 @@ def mean_squared_weights(variables) -> tf.Tensor:
     return tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in variables]) / float(len(variables))
 
 
+def _compile(function: Callable[..., Any], xla: bool) -> Any:
+    # jit_compile=False would also forbid what TensorFlow decides by itself; it is left unset.
+    return tf.function(function, autograph=False, **({"jit_compile": True} if xla else {}))
+
+
+def _zeros_like(variable: tf.Variable) -> tf.Variable:
+    return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False, name="gradient_sum")
+
+
 def _tensors(batch: Batch) -> Tuple[Any, ...]:
     masks = tuple(tf.constant(mask) for mask in batch.dropout_masks)
-    drawn = (batch.frame_indices, batch.sequence_lengths, batch.labels, batch.triplets, batch.triplet_labels)
-    return tf.constant(batch.inputs), tuple(tf.constant(one) for one in drawn), masks
+    return tf.constant(batch.inputs), _drawn(batch), masks
+
+
+def _drawn(batch: Batch) -> Dict[str, tf.Tensor]:
+    return {name: tf.constant(getattr(batch, name)) for name in _DRAWN}
 
 
 def _as_floats(terms: Dict[str, tf.Tensor]) -> Dict[str, float]:

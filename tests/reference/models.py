@@ -57,6 +57,35 @@ def batch_norm(values, gamma, beta, mean, variance, epsilon):
     return gamma * (values - mean) / np.sqrt(variance + epsilon) + beta
 
 
+def max_pool(images, *, size, pads):
+    """Max pooling of stride 2 by loops; the padding is never the maximum."""
+    padded = np.pad(images, ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
+    rows, columns = ((side - size) // 2 + 1 for side in padded.shape[1:3])
+    result = np.zeros((len(images), rows, columns, images.shape[-1]))
+    for row in range(rows):
+        for column in range(columns):
+            cell = padded[:, 2 * row : 2 * row + size, 2 * column : 2 * column + size]
+            result[:, row, column] = cell.max(axis=(1, 2))
+    return result
+
+
+def vggm(images, arrays):
+    """VGGM's features of scaled images, layer after layer."""
+    hidden = _normalized_convolution(images, arrays, "1", stride=2, pads=((3, 3), (3, 3)))
+    hidden = max_pool(hidden, size=3, pads=((1, 1), (1, 1)))
+    for name in ("2_1", "2_2", "3_1", "3_2", "4_1", "4_2"):
+        hidden = _normalized_convolution(hidden, arrays, name, stride=1, pads=((1, 1), (1, 1)))
+        if name in ("2_2", "3_2"):
+            hidden = max_pool(hidden, size=2, pads=tuple((0, side % 2) for side in hidden.shape[1:3]))
+    return hidden
+
+
+def _normalized_convolution(images, arrays, name, *, stride, pads):
+    hidden = convolution(images, arrays[f"conv{name}/kernel"], stride=stride, pads=pads) + arrays[f"conv{name}/bias"]
+    statistics = [arrays[f"bn{name}/{weight}"] for weight in ("gamma", "beta", "moving_mean", "moving_variance")]
+    return np.maximum(batch_norm(hidden, *statistics, 1e-3), 0)
+
+
 def embedder_late(windows, arrays, *, num_convs, num_denses, epsilon):
     """Embeddings of one window after another: the late fusion, outside training."""
     return np.stack([_embed_window(window, arrays, num_convs, num_denses, epsilon) for window in windows])

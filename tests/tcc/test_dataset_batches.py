@@ -11,7 +11,7 @@ import pytest
 import simplejpeg
 
 from tcc.config import AugmentationConfig, SamplingConfig
-from tcc.dataset import Clips, FeatureClips, FrameClips, draw_batch, draw_clips, prefetch
+from tcc.dataset import Clips, FeatureClips, FrameClips, draw_batch, draw_clips, draw_views, prefetch
 from tcc.dataset.augment import change_frames, draw_flip, draw_frame_change
 from tcc.errors import SettingsError, ShapeError, ShardError
 from tcc.sequences import ClipSequence
@@ -294,3 +294,53 @@ def test_prefetch_raises_at_the_step_that_failed_and_ends_its_thread():
     next(early)
     early.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def views(step, *, clips=None, seed=0, **settings):
+    return draw_views(
+        clips or source(), step, seed=seed, sampling=SAMPLING, batch_size=2, region=1.5, overlap=0.2, **settings
+    )
+
+
+def test_views_are_the_frames_that_the_indices_name_two_rows_a_clip():
+    for step in range(10):
+        batch = views(step)
+        assert batch.inputs.shape == (4, 4, 2, 2, 2, 3) and batch.clips.shape == (2,)
+        assert batch.valid.shape == (4, 4) and batch.valid.dtype == np.float32
+        for row, clip in enumerate(np.repeat(batch.clips, 2)):
+            frames = batch.inputs[row, :, :, 0, 0, 0].astype(int) - 100 * clip
+            assert frames[:, 1].tolist() == batch.frame_indices[row].tolist()
+            assert (frames[:, 0] == np.maximum(frames[:, 1] - 3, 0)).all()
+            assert batch.sequence_lengths[row] == source().lengths[clip]
+            assert (batch.valid[row] == 0).any() if clip == 0 else True
+
+
+def test_views_depend_on_seed_and_step_only_and_differ():
+    backwards = {step: views(step) for step in reversed(range(6))}
+    assert all(same(views(step), backwards[step]) for step in range(6))
+    assert not same(views(0), views(1)) and not same(views(0), views(0, seed=1))
+    assert any((batch.frame_indices[0::2] != batch.frame_indices[1::2]).any() for batch in backwards.values())
+
+
+def test_each_view_is_augmented_by_itself():
+    clips, settings = frame_clips(), AugmentationConfig()
+    changes = []
+    for step in range(20):
+        batch, plain = views(step, clips=clips, augmentation=settings), views(step, clips=clips)
+        for row, clip in enumerate(np.repeat(batch.clips, 2).tolist()):
+            changes.append(draw_frame_change(settings, seed=0, step=step, clip=clip, view=row % 2))
+            assert np.array_equal(batch.inputs[row], change_frames(plain.inputs[row], changes[-1]))
+    assert len({change.contrast for change in changes}) == 80
+    assert {(one.flip, other.flip) for one, other in zip(changes[::2], changes[1::2])} == {
+        (False, False), (False, True), (True, False), (True, True)
+    }  # fmt: skip
+
+
+def test_each_view_is_mirrored_by_itself_on_features():
+    clips, pairs = FeatureClips(sequences(), mirrored_source()), set()
+    for step in range(20):
+        batch, plain = views(step, clips=clips, augmentation=AugmentationConfig(channel_dropout=0.0)), views(step)
+        same_sign = [np.array_equal(one, other) for one, other in zip(batch.inputs, plain.inputs)]
+        assert np.array_equal(abs(batch.inputs), plain.inputs)
+        pairs.update(zip(same_sign[::2], same_sign[1::2]))
+    assert len(pairs) == 4

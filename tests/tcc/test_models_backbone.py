@@ -41,7 +41,9 @@ def test_efficientnet_lite0_has_717_thousand_numbers():
     assert sum(variable.shape.num_elements() for variable in variables.values()) == 716_928
 
 
-@pytest.mark.parametrize("name, channels", [("efficientnet_lite0", 112), ("resnet50v2", 1024), ("convnet", 128)])
+@pytest.mark.parametrize(
+    "name, channels", [("efficientnet_lite0", 112), ("resnet50v2", 1024), ("convnet", 128), ("vggm", 512)]
+)
 @pytest.mark.parametrize("pixels", [64, 72])
 def test_feature_shape_is_what_the_call_returns(name, channels, pixels):
     backbone = build_backbone(BackboneConfig(name=name))
@@ -61,11 +63,19 @@ def test_uint8_and_float_frames_give_the_same(name):
 
 @pytest.mark.parametrize(
     "name, black, white",
-    [("efficientnet_lite0", -127 / 128, 1.0), ("resnet50v2", -1.0, 1.0), ("convnet", -1.0, 1.0)],
+    [("efficientnet_lite0", -127 / 128, 1.0), ("resnet50v2", -1.0, 1.0), ("convnet", -1.0, 1.0), ("vggm", -1.0, 1.0)],
 )
 def test_scale_maps_black_and_white(name, black, white):
     scaled = build_backbone(BackboneConfig(name=name)).scale(tf.constant([0.0, 255.0]))
     np.testing.assert_allclose(scaled, [black, white], atol=1e-6)
+
+
+def test_vggm_matches_loops():
+    backbone = build_backbone(BackboneConfig(name="vggm"))
+    reference.fill(backbone)
+    arrays = {key: variable.numpy() for key, variable in backbone.named_variables().items()}
+    scaled = np.random.default_rng(0).uniform(-1, 1, (1, 17, 20, 3)).astype(np.float32)
+    np.testing.assert_allclose(backbone.features(scaled), reference.vggm(scaled, arrays), atol=1e-4)
 
 
 def test_features_takes_frames_that_are_scaled_already():

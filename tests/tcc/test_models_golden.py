@@ -25,6 +25,26 @@ def golden():
     return json.loads(golden_path("model.json").read_text()), np.load(golden_path("model.npz"))
 
 
+def shapes_of(names_and_shapes):
+    """Shapes by weight in the golden order; the reference's layer names are Keras' counters."""
+    return [(name.rsplit("/", 1)[1].split(":")[0], shape) for name, shape in names_and_shapes]
+
+
+def test_vggm_has_the_references_variables_and_feature_shape():
+    expected = json.loads(golden_path("model_other.json").read_text())["VGGM"]
+    backbone = build_backbone(BackboneConfig(name="vggm"))
+    variables = backbone.named_variables()
+    assert [(key.split("/")[1], list(var.shape)) for key, var in variables.items()] == shapes_of(
+        expected["cnn_weights"]
+    )
+    assert sum(var.shape.num_elements() for var in variables.values()) == expected["cnn_params"]
+    features = backbone(np.zeros((4, 64, 64, 3), np.uint8))
+    assert list(features.shape) == expected["feat_shape_for_64px"][1:]
+    embedder = Embedder(EMBEDDER, num_context_frames=2, feature_channels=512, seed=0)
+    count = sum(var.shape.num_elements() for var in embedder.named_variables().values())
+    assert count == expected["emb_params"]
+
+
 def reference_encoder():
     """The reference's architecture with the golden weights."""
     backbone = build_backbone(BackboneConfig(name="resnet50v2"))

@@ -98,6 +98,9 @@ def test_folded_normalization_equals_convolution_then_normalization(convolution)
     np.testing.assert_allclose(folded, norm(convolution(images)), atol=1e-5)
     trained = layers.convolve_and_normalize(convolution, norm, images, training=True)
     assert abs(trained - folded).numpy().max() > 0.1
+    half = layers.convolve_and_normalize(convolution, norm, tf.cast(images, tf.float16))
+    assert half.dtype == tf.float16
+    np.testing.assert_allclose(half, folded, atol=0.05)
 
 
 def test_glorot_uniform_fills_its_range_and_follows_from_the_generator():

@@ -8,22 +8,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tcc.config import METHODS, TrainingConfig
+from tcc.config import METHODS, SCL_NEGATIVES, TrainingConfig
 from tcc.dataset import FeatureClips
 from tcc.device import open_device
 from tcc.errors import SettingsError
 from tcc.losses import (
+    NEGATIVES,
     cycle_consistency_loss,
     draw_triplets,
     lav_loss,
+    sequence_contrastive_loss,
     shuffle_and_learn_loss,
+    stochastic_cycle_loss,
     supervised_loss,
     time_contrastive_loss,
 )
 from tcc.sequences import ClipSequence
 from tcc.training import Adam, Interrupted, TrainingStep, train
 from tcc.training.loop import draw_training_batch
-from tcc.training.methods import build_head, needs_positives, needs_triplets
+from tcc.training.methods import build_head, needs_cycles, needs_positives, needs_triplets
 from tcc.training.step import trained_variables
 from tests.tcc.training_samples import SAMPLING, TRAINING, hashes, sample_clips, sample_encoder, weights
 
@@ -50,16 +53,17 @@ def _parts(source):
     return zip(source.names, source.timestamps, source.labels, source.values)
 
 
-def settings_of(method):
-    return dataclasses.replace(TRAINING, method=method, weight_decay=0.0)
+def settings_of(method, **settings):
+    return dataclasses.replace(TRAINING, method=method, weight_decay=0.0, **settings)
 
 
-def step_and_batch(method):
-    training, source = settings_of(method), labelled_clips()
+def step_and_batch(method, *, normalize=False, step_number=0, **settings):
+    training, source = settings_of(method, **settings), labelled_clips()
     encoder = sample_encoder(dropout=0.0)
+    encoder.embedder.config = dataclasses.replace(encoder.embedder.config, normalize=normalize)
     head = build_head(training, encoder.embedder.config.embedding_size, source.labels)
     step = TrainingStep(encoder, Adam(trained_variables(encoder, head)), training, head)
-    return step, draw_training_batch(source, 0, sampling=LONGER, training=training)
+    return step, draw_training_batch(source, step_number, sampling=LONGER, training=training)
 
 
 def embed(encoder, batch):
@@ -132,11 +136,87 @@ def test_lav_takes_clips_in_pairs():
         TrainingConfig(method="lav", batch_size=3)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_and_resumes_to_the_last_bit(tmp_path, method):
+def test_scl_compares_projections_of_the_views_and_counts_no_padding():
+    step, batch = step_and_batch("scl", normalize=True, step_number=1, scl_variance=4.0, scl_temperature=0.2)
+    windows = tf.constant(batch.inputs.reshape(-1, *batch.inputs.shape[2:]))
+    embeddings = tf.reshape(step.encoder.embedder(windows, training=False), [4, 6, 6])
+    expected = sequence_contrastive_loss(
+        tf.reshape(step.head(embeddings), [2, 2, 6, 128]),
+        frame_indices=batch.frame_indices.reshape(2, 2, 6),
+        sequence_lengths=batch.sequence_lengths.reshape(2, 2),
+        mask=batch.valid.reshape(2, 2, 6),
+        variance=4.0,
+        temperature=0.2,
+    )
+    np.testing.assert_allclose(step.losses(batch)["method"], float(expected), rtol=1e-5)
+    assert (batch.valid == 0).any()
+    padded = batch.inputs.copy()
+    padded[batch.valid == 0] = 100.0
+    assert step.losses(dataclasses.replace(batch, inputs=padded)) == step.losses(batch)
+
+
+def test_scl_negatives_are_those_of_the_settings():
+    values = [
+        step.losses(batch)["method"]
+        for step, batch in (step_and_batch("scl", scl_negatives=name) for name in NEGATIVES)
+    ]
+    assert len(set(values)) == 4 and SCL_NEGATIVES == NEGATIVES
+
+
+def test_scl_learns_from_one_clip_a_step():
+    step, batch = step_and_batch("scl", batch_size=1)
+    losses = [step(batch, 1e-2)["loss"] for _ in range(60)]
+    assert losses[-1] < 0.5 * losses[0]
+    with pytest.raises(SettingsError, match="batch_size: must be at least 2, got 1"):
+        TrainingConfig(batch_size=1)
+
+
+@pytest.mark.parametrize(("method", "loss"), [("tcc_classification", "classification"), ("tcc_huber", "huber")])
+def test_cycles_replace_all_ordered_pairs(method, loss):
+    step, batch = step_and_batch(method, cycles=9, tcn_weight=0.0)
+    assert batch.cycles.shape == (9, 3) and batch.cycle_starts.shape == (9,)
+    expected = stochastic_cycle_loss(
+        embed(step.encoder, batch),
+        cycles=batch.cycles,
+        starts=batch.cycle_starts,
+        frame_indices=batch.frame_indices,
+        sequence_lengths=batch.sequence_lengths,
+        loss=loss,
+    )
+    np.testing.assert_allclose(step.losses(batch)["method"], float(expected), rtol=1e-5)
+
+
+def test_cycles_follow_from_seed_and_step_and_have_any_length():
+    training = settings_of("tcc_regression", cycles=5, cycle_length=3, batch_size=4)
+    one, again, other = (
+        draw_training_batch(labelled_clips(), step, sampling=LONGER, training=training) for step in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(one.cycles, again.cycles)
+    np.testing.assert_array_equal(one.cycle_starts, again.cycle_starts)
+    assert one.cycles.shape == (5, 4) and (one.cycles != other.cycles).any()
+    assert {method for method in METHODS if needs_cycles(TrainingConfig(method=method, cycles=1))} == {
+        *CYCLE_BACK,
+        "tcc_sal_tcn",
+    }
+    with pytest.raises(SettingsError, match="cycle_length: must lie between 2 and 2, got 3"):
+        TrainingConfig(batch_size=2, cycles=1, cycle_length=3)
+
+
+def test_embeddings_are_normalized_where_the_setting_says_so():
+    step, batch = step_and_batch("lav", normalize=True)
+    np.testing.assert_allclose(np.linalg.norm(embed(step.encoder, batch), axis=-1), 1.0, rtol=1e-5)
+    plain, same = step_and_batch("lav")
+    np.testing.assert_allclose(step.losses(batch)["loss"], plain.losses(same)["loss"], rtol=1e-5)
+
+
+RUNS = [*((method, {}) for method in METHODS), ("tcc_regression_variance", {"cycles": 6})]
+
+
+@pytest.mark.parametrize(("method", "options"), RUNS)
+def test_every_method_trains_and_resumes_to_the_last_bit(tmp_path, method, options):
     def run(directory, **settings):
         encoder = sample_encoder()
-        training = settings_of(method)
+        training = settings_of(method, **options)
         train(labelled_clips(), encoder, directory, sampling=LONGER, training=training, **settings)
         return weights(encoder)
 

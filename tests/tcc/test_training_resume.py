@@ -1,0 +1,114 @@
+"""Killed and resumed is as undisturbed, to the last bit: methods x embedders x optimizers x precisions x accumulation.
+
+A cover of all pairs of values always runs, the whole grid in `make test-full`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tcc.config
+import tcc.models
+from tcc.config import METHODS, PRECISIONS, EmbedderConfig, OptimizerConfig
+from tcc.device import open_device
+from tcc.models import Encoder
+from tcc.training import read_history, train
+from tcc.training.checkpoints import checkpoint_path
+from tests.tcc.test_training_methods import labelled_clips
+from tests.tcc.training_samples import CHANNELS, SAMPLING, TRAINING, hashes, weights
+
+SMALL = {"channels": (4, 4), "dense": (5,), "embedding_size": 6, "dropout": 0.25}
+EMBEDDERS = [("convolution", "conv3d"), ("convolution", "late")] + [
+    ("kind", kind) for kind in getattr(tcc.config, "EMBEDDERS", ("conv",)) if kind != "conv"
+]
+# TensorFlow 2.6 has no convolution in bfloat16 on a CPU.
+AXES = (
+    METHODS,
+    tuple(EMBEDDERS),
+    ("adam", "adamw", "momentum"),
+    tuple(one for one in PRECISIONS if one != "bfloat16" or not tf.__version__.startswith("2.6.")),
+    (1, 2),
+)
+GRID = list(itertools.product(*AXES))
+
+
+def pairs_of(case):
+    return set(itertools.combinations(enumerate(case), 2))
+
+
+def pairwise(grid):
+    """Cases that hold every pair of values of two axes: each next one has the most pairs that are still missing."""
+    missing = set().union(*(pairs_of(case) for case in grid))
+    chosen = []
+    while missing:
+        chosen.append(max(grid, key=lambda case: len(pairs_of(case) & missing)))
+        missing -= pairs_of(chosen[-1])
+    return chosen
+
+
+COVER = pairwise(GRID)
+
+
+@pytest.fixture(autouse=True)
+def any_precision_on_a_cpu(monkeypatch):
+    open_device("cpu")
+    monkeypatch.setattr("tcc.training.loop.check_precision", lambda precision, device_kind: None)
+
+
+def encoder_of(option, value):
+    build = getattr(tcc.models, "build_embedder", None) or tcc.models.Embedder
+    config = EmbedderConfig(**{**SMALL, option: value})
+    return Encoder(None, build(config, num_context_frames=2, feature_channels=CHANNELS, seed=0))
+
+
+def check_resume(directory, case):
+    method, embedder, optimizer, precision, accumulation_steps = case
+    training = dataclasses.replace(
+        TRAINING,
+        method=method,
+        precision=precision,
+        accumulation_steps=accumulation_steps,
+        num_steps=3,
+        checkpoint_every=1,
+    )
+    settings = {
+        "sampling": dataclasses.replace(SAMPLING, num_frames=6),
+        "training": training,
+        "optimizer": OptimizerConfig(optimizer),
+    }
+    whole, resumed = encoder_of(*embedder), encoder_of(*embedder)
+    train(labelled_clips(), whole, directory / "whole", **settings)
+    assert len(read_history(directory / "whole")) == 3
+    # What a kill in the second step leaves: one checkpoint, and history past it.
+    shutil.copytree(directory / "whole", directory / "killed")
+    for step in (2, 3):
+        shutil.rmtree(checkpoint_path(directory / "killed", step))
+    before = weights(resumed)
+    train(labelled_clips(), resumed, directory / "killed", **settings)
+    after = weights(resumed)
+    assert any(not np.array_equal(before[name], value) for name, value in after.items())
+    # The resumed run redoes steps 2 and 3, so what it writes is compared with the undisturbed one's.
+    assert hashes(directory / "whole") == hashes(directory / "killed")
+    assert all(np.array_equal(weights(whole)[name], value) for name, value in after.items())
+
+
+@pytest.mark.parametrize("case", COVER, ids=lambda case: "-".join(str(value) for value in case))
+def test_every_pair_of_settings_resumes_to_the_last_bit(tmp_path, case):
+    check_resume(tmp_path, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in GRID if case not in COVER], ids=str)
+def test_the_whole_grid_resumes_to_the_last_bit(tmp_path, case):
+    check_resume(tmp_path, case)
+
+
+def test_the_cover_holds_every_pair_and_is_small():
+    assert set().union(*map(pairs_of, COVER)) == set().union(*map(pairs_of, GRID))
+    assert len(COVER) < len(GRID) / 4
