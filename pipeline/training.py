@@ -79,10 +79,14 @@ class TrainTask(StageTask):
 
 
 def _augmentation(settings: Settings) -> Dict[str, Any]:
-    """What of [augmentation] changes the bytes of a training."""
+    """What of [augmentation] changes the bytes of a training.
+
+    Raises: SettingsError if it asks for what cannot be done to features.
+    """
     own = dataclasses.asdict(settings.augmentation)
-    on_features = ("channel_dropout", "flip") if mirrored_tasks(settings) else ("channel_dropout",)
     if is_frozen(settings):
+        settings.augmentation.check_for_features()
+        on_features = ("channel_dropout", "flip") if mirrored_tasks(settings) else ("channel_dropout",)
         return {name: own[name] for name in on_features}
     del own["channel_dropout"]
     return own

@@ -255,6 +255,26 @@ class AugmentationConfig:
         for name in ("flip", "brightness", "contrast", "saturation", "noise"):
             check_between(name, getattr(self, name), 0, 1)
 
+    def check_for_features(self) -> None:
+        """Raise SettingsError if more is asked for than features of a frozen backbone can be changed by.
+
+        Defaults are let through, without an effect.
+        """
+        for name, off in (
+            ("crop_min_area", 1),
+            ("brightness", 0),
+            ("contrast", 0),
+            ("saturation", 0),
+            ("hue", 0),
+            ("noise", 0),
+        ):
+            value = getattr(self, name)
+            if value not in (off, getattr(AugmentationConfig, name)):
+                raise SettingsError(
+                    f"{name}: {value} changes frames, and a frozen backbone's features are computed once from unchanged "
+                    f"ones; set it to {off}, or train the backbone ([backbone] trained)"
+                )
+
 
 @dataclass(frozen=True)
 class EmbedderConfig:

@@ -117,6 +117,7 @@ class FeatureClips(Clips):
     def draw_changes(
         self, clips: Sequence[int], augmentation: AugmentationConfig, *, seed: int, step: int
     ) -> List[Any]:
+        augmentation.check_for_features()
         share, rng = augmentation.channel_dropout, seeded_generator(seed, step, CHANNELS)
         return [
             FeatureChange(

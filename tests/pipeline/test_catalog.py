@@ -100,13 +100,20 @@ def test_augmentations_make_another_training_only_where_they_apply(folder):
     trained = with_options(frozen, backbone={"trained": "all"})
     mirrored = with_options(frozen, features={"mirrored": True})
     expected = [
-        ({"brightness": 0.3}, [False, True, False]),
+        ({"brightness": 0.0}, [False, True, False]),
         ({"flip": 0.25}, [False, True, True]),
         ({"channel_dropout": 0.1}, [True, False, True]),
     ]
     for options, changes in expected:
         pairs = [(one, with_options(one, augmentation=options)) for one in (frozen, trained, mirrored)]
         assert [training_fingerprint(one) != training_fingerprint(other) for one, other in pairs] == changes
+
+
+def test_augmentations_of_frames_are_refused_for_features_before_anything_runs(folder):
+    frozen = settings_for(folder)
+    with pytest.raises(SettingsError, match=r"noise: 0\.1 changes frames, .* set it to 0, or train the backbone"):
+        training_fingerprint(with_options(frozen, augmentation={"noise": 0.1}))
+    training_fingerprint(with_options(frozen, augmentation={"noise": 0.1}, backbone={"trained": "all"}))
 
 
 def test_a_replaced_clip_redoes_its_chunk_and_its_shard_alone(folder):

@@ -217,6 +217,13 @@ def test_features_are_augmented_only_when_asked_and_as_the_setting_says():
     assert not same(plain, draw(3, augmentation=AugmentationConfig(channel_dropout=0.5)))
 
 
+@pytest.mark.parametrize("name", ["crop_min_area", "brightness", "contrast", "saturation", "hue", "noise"])
+def test_what_cannot_be_done_to_features_is_refused_unless_it_is_off_or_the_default(name):
+    with pytest.raises(SettingsError, match=f"{name}: 0.25 changes frames, and a frozen backbone's features"):
+        draw(0, augmentation=AugmentationConfig(**{name: 0.25}))
+    draw(0, augmentation=AugmentationConfig(**{name: 1.0 if name == "crop_min_area" else 0.0}))
+
+
 def test_each_channel_is_dropped_with_the_probability_that_the_setting_says():
     clips = FeatureClips([ClipSequence(f"{i}", np.arange(9), np.zeros(9), np.zeros((9, 1, 1, 200))) for i in range(4)])
     changes = [
