@@ -1,6 +1,6 @@
 """How many batches per second does the input make, against the reference's way, without and with its augmentations?
 
-    python benchmarks/input_pipeline.py [--clips 30] [--turns 5] [--batches 20]
+    python benchmarks/input_pipeline.py [--clips 30] [--turns 5] [--batches 60]
 
 Both read the same TFRecord files and make batches of 2 clips x 20 frames x 2 context frames, 15 frames apart, at 224 px,
 ready as a tensor on the host. The reference's way, written anew with tf.data after a reading of it: every record is parsed
@@ -48,7 +48,7 @@ PARALLEL_CALLS = 60
 
 
 def write_clips(folder: Path, *, num_clips: int, num_shards: int = 3, seed: int = 0) -> None:
-    """Shards of clips of 60 to 240 frames: smooth pictures that move, with noise, about 15 kB a frame."""
+    """Shards of clips of 60 to 240 frames: smooth pictures that move, with noise, about 19 kB a frame."""
     from tcc.video.shards import ClipRecord, write_records
 
     rng = np.random.default_rng(seed)
