@@ -9,7 +9,17 @@ import time
 import luigi.cmdline_parser
 import pytest
 
-from pipeline import EmbedTask, EvalTask, FeaturesTask, FramesTask, RunAll, SelectTask, ShardsTask, TrainTask
+from pipeline import (
+    EmbedTask,
+    EvalTask,
+    FeaturesTask,
+    FramesTask,
+    MirroredFeaturesTask,
+    RunAll,
+    SelectTask,
+    ShardsTask,
+    TrainTask,
+)
 from pipeline import settings as settings_module
 from pipeline.catalog import catalog
 from tcc.config import (
@@ -76,6 +86,55 @@ def test_centering_makes_another_training_of_the_same_features(folder):
             both.append((FeaturesTask(split="train", index=0).fingerprint, TrainTask().fingerprint))
     (features, training), (same_features, other_training) = both
     assert features == same_features and training != other_training
+
+
+def test_mirrored_features_stand_beside_the_others_and_make_another_training(folder):
+    plain = settings_for(folder)
+    mirrored = dataclasses.replace(plain, features=dataclasses.replace(plain.features, mirrored=True))
+    both = []
+    for settings in (plain, mirrored):
+        with settings_module.using(settings):
+            first, second = FeaturesTask(split="train", index=0), MirroredFeaturesTask(split="train", index=0)
+            both.append((first.fingerprint, second.fingerprint, TrainTask().fingerprint))
+            assert second.directory.parent == first.directory.parent and "-mirrored-" in second.directory.name
+            drawn_from = [type(task) for task in TrainTask().requires()["mirrored"]]
+            assert set(drawn_from) == ({MirroredFeaturesTask} if settings.features.mirrored else set())
+            assert MirroredFeaturesTask not in {type(task) for task in EvalTask().requires()["test_features"]}
+    (features, second_set, training), (same_features, same_second_set, other_training) = both
+    assert (features, second_set) == (same_features, same_second_set) and features != second_set
+    assert training != other_training
+
+
+def with_options(settings, **sections):
+    return dataclasses.replace(
+        settings, **{name: dataclasses.replace(getattr(settings, name), **o) for name, o in sections.items()}
+    )
+
+
+def training_fingerprint(settings):
+    with settings_module.using(settings):
+        return TrainTask().fingerprint
+
+
+def test_augmentations_make_another_training_only_where_they_apply(folder):
+    frozen = settings_for(folder)
+    trained = with_options(frozen, backbone={"trained": "all"})
+    mirrored = with_options(frozen, features={"mirrored": True})
+    expected = [
+        ({"brightness": 0.0}, [False, True, False]),
+        ({"flip": 0.25}, [False, True, True]),
+        ({"channel_dropout": 0.1}, [True, False, True]),
+    ]
+    for options, changes in expected:
+        pairs = [(one, with_options(one, augmentation=options)) for one in (frozen, trained, mirrored)]
+        assert [training_fingerprint(one) != training_fingerprint(other) for one, other in pairs] == changes
+
+
+def test_augmentations_of_frames_are_refused_for_features_before_anything_runs(folder):
+    frozen = settings_for(folder)
+    with pytest.raises(SettingsError, match=r"noise: 0\.1 changes frames, .* set it to 0, or train the backbone"):
+        training_fingerprint(with_options(frozen, augmentation={"noise": 0.1}))
+    training_fingerprint(with_options(frozen, augmentation={"noise": 0.1}, backbone={"trained": "all"}))
 
 
 def test_a_replaced_clip_redoes_its_chunk_and_its_shard_alone(folder):
