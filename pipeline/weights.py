@@ -84,7 +84,9 @@ def _given_file(name: str, path: Path) -> Path:
     found = weights.find_published(name, [path])
     if found is None:
         known = weights.published(name)
-        wanted = f"holds no {' or '.join(known.file_names)}" if known else f"is a folder, no file is known for {name}"
+        wanted = (
+            f"holds no {' or '.join(known.file_names)}" if known else f"is a folder, and no file is known for {name}"
+        )
         raise WeightsError(f"[backbone] weights: {path} {wanted}; give the file itself")
     return found
 
