@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, Union
 import numpy as np
 
 from tcc.errors import WeightsError
-from tcc.weights.keras_h5 import is_keras_file, load_keras
+from tcc.weights.h5 import is_keras_file, load_keras
 from tcc.weights.registry import published
 
 PathLike = Union[str, Path]
