@@ -23,7 +23,7 @@ class ClipsTask(StageTask):
     """Look into every clip: frames, fps, size, rotation, duration, split, labels; name those that cannot be used."""
 
     stage = "clips"
-    version = 3
+    version = 4
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:

@@ -23,7 +23,7 @@ class FramesTask(StageTask):
     """Decode the clips of one chunk and keep the frames nearest to each tick of a fixed clock."""
 
     stage = "frames"
-    version = 3
+    version = 4
 
     chunk = luigi.IntParameter(description="which of the [shards] num_chunks shares of the clips")
 

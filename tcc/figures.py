@@ -152,8 +152,8 @@ def similarity_matrix(
         axes.plot(*walked, color="white", linewidth=3.6)
         axes.plot(*walked, color=VERMILION, linewidth=1.8, label="time warping path")
         axes.set(xlim=extent[:2], ylim=extent[2:])
-        axes.set_xlabel(f"A: {_short(query_name)}, time (s)")
-        axes.set_ylabel(f"B: {_short(candidate_name)}, time (s)")
+        axes.set_xlabel(f"A: {_short(_printable(query_name))}, time (s)")
+        axes.set_ylabel(f"B: {_short(_printable(candidate_name))}, time (s)")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
         return _svg(figure)
 
@@ -162,6 +162,7 @@ def text_image(
     text: str, *, width: int, height: int, points: float = 9.0, bold: bool = False, color: str = INK
 ) -> np.ndarray:
     """One line of text on white: uint8 [height, width, 3], cut with an ellipsis where it is too long."""
+    text = _printable(text)
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=(width / 100, height / 100), dpi=100)
         canvas = FigureCanvasAgg(figure)
@@ -260,6 +261,11 @@ def _edges(seconds: np.ndarray) -> Tuple[float, float]:
     """Where the first frame's cell begins and the last one's ends."""
     half = (seconds[-1] - seconds[0]) / max(len(seconds) - 1, 1) / 2 or 0.5
     return float(seconds[0] - half), float(seconds[-1] + half)
+
+
+def _printable(name: str) -> str:
+    """Bytes of a file name that are no UTF-8 as escapes: no font has them."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(name: str, longest: int = 28) -> str:

@@ -245,5 +245,5 @@ def _document(title: str, body: Html) -> str:
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may be no UTF-8
     os.replace(temporary, path)

@@ -6,9 +6,11 @@ import csv
 import io
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from tcc.config import SPLITS
+from tcc.video.container import too_few
+from tcc.video.inventory import UNREADABLE
 
 _TEXT_COLUMNS = (
     "clip",
@@ -34,9 +36,9 @@ class ClipCheck:
       clip, split, codec, frames, fps, rotation, seconds: as the probe found; `variable_rate`: times between frames vary.
       sampled: frames on the fixed clock; 0 if none was decoded.
       phases: names, in the order in which they are labelled.
-      problems: why the clip is not used, or should not be: unreadable, truncated, too short, black, the same content as
-        another clip.
-      warnings: of its labels: gaps, and missing, repeated or unordered phases.
+      problems: why the clip is not used, or should not be: unreadable, truncated, damaged, too short, black, the same
+        content as another clip.
+      warnings: a few missing frames; of its labels: gaps, and missing, repeated or unordered phases.
     """
 
     clip: str
@@ -96,30 +98,57 @@ def check_clips(
             sampled=decoded.get(row["name"], {}).get("num_frames", 0),
             phases=row["phases"],
             problems=_problems(row, decoded.get(row["name"], {}), skipped.get(row["name"], ""), same),
-            warnings=row["warnings"],
+            warnings=[*row["warnings"], *_warnings(row, decoded.get(row["name"], {}))],
         )
         for row in clips
     ]
 
 
 def _problems(
-    row: Mapping[str, Any], frames: Mapping[str, Any], skipped: str, same: Mapping[str, List[str]]
+    row: Mapping[str, Any], frames: Mapping[str, Any], skipped: str, same: Mapping[str, List[Mapping[str, Any]]]
 ) -> List[str]:
     problems = [row["problem"] or skipped] if row["problem"] or skipped else []
     if frames.get("black"):
         problems.append("black: no sampled frame shows anything; record it again or remove it")
-    others = [name for name in same.get(row["sha256"], []) if name != row["name"]]
-    if others:
-        problems.append(f"the same content as {others[0]}; remove one of them")
+    missing, expected = _missing(row, frames)
+    if not problems and too_few(expected - missing, expected):
+        problems.append(_tell_missing(missing, expected))
+    problems += _duplicate(row, same.get(row["sha256"], []))
     return problems
 
 
-def _same_content(clips: Sequence[Mapping[str, Any]]) -> Dict[str, List[str]]:
-    names: Dict[str, List[str]] = defaultdict(list)
+def _warnings(row: Mapping[str, Any], frames: Mapping[str, Any]) -> List[str]:
+    missing, expected = _missing(row, frames)
+    few = missing and not too_few(expected - missing, expected)
+    return [f"{row['name']}: {_tell_missing(missing, expected)}"] if few else []
+
+
+def _missing(row: Mapping[str, Any], frames: Mapping[str, Any]) -> Tuple[int, int]:
+    """Frames that the file lost or the decoder could not read, and how many there should be."""
+    return row["missing_frames"] + frames.get("missing_frames", 0), row["num_frames"] + row["missing_frames"]
+
+
+def _tell_missing(missing: int, expected: int) -> str:
+    return f"damaged: {missing} of {expected} frames are missing or cannot be decoded; copy or record the file again"
+
+
+def _duplicate(row: Mapping[str, Any], same: Sequence[Mapping[str, Any]]) -> List[str]:
+    """The first of several clips with the same content is good; all are bad where that puts it into two splits."""
+    others = [other for other in same if other["name"] != row["name"]]
+    elsewhere = next((other for other in others if other["split"] != row["split"]), None)
+    if elsewhere is not None:
+        return [f"the same content as {elsewhere['name']} of the {elsewhere['split']} split; remove one of them"]
+    if others and same[0]["name"] != row["name"]:
+        return [f"the same content as {same[0]['name']}; remove one of them"]
+    return []
+
+
+def _same_content(clips: Sequence[Mapping[str, Any]]) -> Dict[str, List[Mapping[str, Any]]]:
+    rows: Dict[str, List[Mapping[str, Any]]] = defaultdict(list)
     for row in clips:
-        if row["sha256"]:
-            names[row["sha256"]].append(row["name"])
-    return names
+        if row["sha256"] and row["sha256"] != UNREADABLE:
+            rows[row["sha256"]].append(row)
+    return rows
 
 
 def bad_clips(checks: Sequence[ClipCheck]) -> List[Dict[str, str]]:

@@ -7,8 +7,9 @@ import itertools
 import os
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import av
 import numpy as np
@@ -25,6 +26,15 @@ _TELLS_DURATION = ("mov", "mp4", "matroska", "webm", "avi")
 # What writers of mkv and webm say of a single stream; the container's duration is that of the longest one.
 _DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _HEARTBEAT_PACKETS = 1000
+# These know all their frames by a table: a long time between two is meant, and what is damaged cannot be decoded.
+_KNOW_ALL_FRAMES = ("mov", "mp4", "avi", "gif")
+# At a constant rate nearly every frame is one period after the one before. Cameras that drop frames, and recordings of
+# a screen, also keep to a grid, but leave holes all over it; what a damage takes away is a few long stretches.
+_MOST_HOLES = 0.05
+_LEAST_FRAMES_OF_A_RATE = 20
+# From so many ticks a frame on, a rounded time leaves no doubt about the frame's number.
+_LEAST_TICKS_OF_A_FRAME = 4
+_MILLISECOND = Fraction(1, 1000)
 # FFmpeg's own errors are not all OSErrors: the end of a file in its middle is an EOFError.
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError)
 
@@ -45,11 +55,13 @@ class VideoIndex:
     """The video stream of a file as its container describes it.
 
     Attributes:
-      timestamps: float64 [n], seconds of each frame since the first one, sorted, rounded to nanoseconds.
+      timestamps: float64 [n], seconds of each frame since the first one, sorted, rounded to nanoseconds. Where a container
+        rounds to milliseconds (mkv, webm, flv) and its times are those of a constant rate, they are the exact ones.
       stream_offset_seconds: the first frame's time counted from the stream's own start, which OpenCV counts from.
       origin_seconds: the first frame's time in the container.
       counts_only: the container knows no times, only an order of frames (avi, raw streams).
-      missing_frames: frames that the container promises and does not hold.
+      missing_frames: frames that the container promises and does not hold at its end.
+      lost_inside: frames of a constant rate that are not there between others, because their packets were lost.
       period_seconds: median time between frames (0 for a single frame).
       codec, average_fps: as the container tells.
     """
@@ -62,6 +74,7 @@ class VideoIndex:
     period_seconds: float
     codec: str
     average_fps: float
+    lost_inside: int = 0
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -74,9 +87,22 @@ class VideoIndex:
 
 
 def check_complete(path: Union[str, Path], found: int, expected: int) -> None:
-    """Raise UnusableVideo if more frames are missing than a clip may lack without losing its meaning."""
-    if expected - found > max(MISSING_FRAMES_ALLOWED, MISSING_FRACTION_ALLOWED * expected):
+    """Raise UnusableVideo if the container holds fewer frames than a clip may lack without losing its meaning."""
+    if too_few(found, expected):
         raise UnusableVideo(path, f"truncated: {found} of {expected} frames; copy or record the file again")
+
+
+def check_decoded(path: Union[str, Path], decoded: int, expected: int) -> None:
+    """The same of frames that are there and cannot be decoded."""
+    if too_few(decoded, expected):
+        raise UnusableVideo(
+            path, f"damaged: {decoded} of {expected} frames can be decoded; copy or record the file again"
+        )
+
+
+def too_few(found: int, expected: int) -> bool:
+    """Whether more frames are missing than a clip may lack without losing its meaning."""
+    return expected - found > max(MISSING_FRAMES_ALLOWED, MISSING_FRACTION_ALLOWED * expected)
 
 
 @contextlib.contextmanager
@@ -137,11 +163,13 @@ class Packets:
       index: their times.
       frames: the first frames, of PyAV.
       first: what tells the video stream's first packet from the others.
+      passed_over: packets of no frame that a decoder can show: those before the first key frame.
     """
 
     index: VideoIndex
     frames: List[Any]
     first: Tuple
+    passed_over: int = 0
 
 
 def index_packets(path: Union[str, Path], container: Any, stream: Any, num_frames: int = 0) -> Packets:
@@ -158,7 +186,8 @@ def index_packets(path: Union[str, Path], container: Any, stream: Any, num_frame
     if stream.codec_context is None:
         raise UnusableVideo(path, "is of a codec that FFmpeg does not know; convert it to H.264")
     counts_only = any(pts is None for pts, *_ in packets) or container.format.name == "avi"
-    return Packets(_index(container, stream, times, ends, counts_only), frames, packets[0])
+    index = _index(container, stream, times, ends, counts_only)
+    return Packets(index, frames, packets[0], len(packets) - len(times))
 
 
 def rewind(container: Any, stream: Any, first: Tuple) -> Iterator[Any]:
@@ -227,7 +256,11 @@ def _displayed(packets: List[Tuple]) -> List[int]:
 def _index(container: Any, stream: Any, times: List[int], ends: Dict[int, float], counts_only: bool) -> VideoIndex:
     base = stream.time_base
     ticks = np.asarray(times, np.int64)
-    seconds = np.round((ticks - ticks[0]) * base.numerator / base.denominator * 1e9) / 1e9
+    ticks = ticks - ticks[0]
+    # The average may be of the rounded times; the other is FFmpeg's guess among the usual rates.
+    grid = None if counts_only else _constant_rate(ticks, base, (stream.base_rate, stream.average_rate))
+    numbers, rate = (ticks, 1 / base) if grid is None or base > _MILLISECOND else grid
+    seconds = np.round(numbers * rate.denominator / rate.numerator * 1e9) / 1e9
     period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
     return VideoIndex(
         timestamps=seconds,
@@ -238,7 +271,36 @@ def _index(container: Any, stream: Any, times: List[int], ends: Dict[int, float]
         period_seconds=period,
         codec=_codec_name(stream),
         average_fps=float(stream.average_rate or 0),
+        lost_inside=_lost_inside(container, grid),
     )
+
+
+def _constant_rate(
+    ticks: np.ndarray, base: Fraction, rates: Sequence[Optional[Fraction]]
+) -> Optional[Tuple[np.ndarray, Fraction]]:
+    """The frames' numbers at the first of the rates that gives their times; None if they are of no constant rate.
+
+    Args:
+      ticks: int64 [n], sorted, the first one 0, each rounded to a whole number of `base` seconds by the writer.
+    """
+    for rate in rates:
+        if not rate or 1 / (rate * base) < _LEAST_TICKS_OF_A_FRAME or len(ticks) < 2:
+            continue
+        period = 1 / (rate * base)
+        numbers = np.rint(ticks * (period.denominator / period.numerator)).astype(np.int64)
+        apart = ticks - numbers * (period.numerator / period.denominator)
+        steps = np.diff(numbers)
+        # Each time is half a tick off at most, in either direction.
+        if np.ptp(apart) <= 1 + 1e-6 and steps.min() > 0 and (steps > 1).mean() <= _MOST_HOLES:
+            return numbers, rate
+    return None
+
+
+def _lost_inside(container: Any, grid: Optional[Tuple[np.ndarray, Fraction]]) -> int:
+    if grid is None or set(container.format.name.split(",")) & set(_KNOW_ALL_FRAMES):
+        return 0
+    numbers, _ = grid
+    return int(numbers[-1]) + 1 - len(numbers) if len(numbers) >= _LEAST_FRAMES_OF_A_RATE else 0
 
 
 def _codec_name(stream: Any) -> str:

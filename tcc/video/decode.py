@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Tuple, Union
+from typing import Any, Callable, Generator, Iterator, Tuple, Union
 
 import numpy as np
 
 from tcc.config import FramesConfig
 from tcc.errors import VideoError
-from tcc.video.container import UnusableVideo, VideoIndex, check_complete
+from tcc.video.container import UnusableVideo, VideoIndex, check_complete, check_decoded
 from tcc.video.isolation import heartbeat
 from tcc.video.pictures import Picture, View
 from tcc.video.readers import open_reader
@@ -28,7 +28,7 @@ _CLOCK_TOLERANCE = 1e-6
 
 
 class TimestampsDisagree(UnusableVideo):
-    """The decoder shows frames at times that the container does not have: another decoder may do better."""
+    """The decoder shows frames at other times than the container has, or cannot tell: another may do better."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Sample:
     seconds: float
     source_frame: int
     picture: Picture
+
+
+def _ignore(missing: int) -> None:
+    pass
 
 
 def sampling_plan(
@@ -129,14 +133,18 @@ def sample_pictures(
     decoder: str = "opencv",
     threads: int = 1,
     image_fps: float = 0.0,
+    on_missing: Callable[[int], None] = _ignore,
 ) -> Iterator[Sample]:
     """Decode a video once, in order, and yield a Sample for each wanted k / fps; stop behind the last one.
 
     The other arguments are those of `sample_frames`.
 
-    Raises: VideoError if the file cannot be read, is truncated ("truncated: n of m frames": more than one frame and
-      more than 1 % missing; for some files known only at the end), if nothing is left of it, or if the decoder's times
-      contradict the container.
+    Args:
+      on_missing: called at the end with the number of frames that the file holds and the decoder did not show, if there
+        are any; in their place stands the frame that came next.
+    Raises: VideoError if the file cannot be read, is truncated or damaged ("truncated: n of m frames", "damaged: n of m
+      frames can be decoded", the latter known at the end: more than one frame and more than 1 % missing), if nothing is
+      left of it, or if the decoder's times contradict the container.
     """
     trimmed = bool(config.end_seconds or config.max_frames)
     reader = open_reader(path, decoder, threads=threads, image_fps=image_fps)
@@ -145,7 +153,9 @@ def sample_pictures(
         check_complete(path, len(index), len(index) + index.missing_frames)
         plan = _plan(path, index, config)
         view = View(config.image_pixels, config.resize, config.chroma)
-        yield from _follow(path, reader, index, plan, view, to_the_end=not trimmed)
+        missing = yield from _follow(path, reader, plan, view, to_the_end=not trimmed)
+        if missing:
+            on_missing(missing)
     finally:
         reader.close()
 
@@ -171,12 +181,14 @@ def _plan(path: Union[str, Path], index: VideoIndex, config: FramesConfig) -> np
 
 
 def _follow(
-    path: Union[str, Path], reader: Any, index: VideoIndex, plan: np.ndarray, view: View, *, to_the_end: bool
-) -> Iterator[Sample]:
+    path: Union[str, Path], reader: Any, plan: np.ndarray, view: View, *, to_the_end: bool
+) -> Generator[Sample, None, int]:
+    """Yields the samples; returns how many frames are missing among those that were gone through."""
+    index = reader.index
     decoded, position, place = 0, 0, -1
     for seconds in reader.times():
-        place = place_of(path, index, seconds, decoded, place)
-        decoded += 1
+        previous, place = place, place_of(path, index, seconds, place)
+        decoded += place != previous
         picture = None
         while position < len(plan) and plan[position] <= place:
             if picture is None:
@@ -185,19 +197,24 @@ def _follow(
             position += 1
         heartbeat()
         if position == len(plan) and not to_the_end:
-            check_complete(path, decoded, place + 1)
-            return
+            check_decoded(path, decoded, place + 1)
+            return place + 1 - decoded
     if not decoded:
         raise UnusableVideo(path, f"no frame can be decoded (codec {index.codec}); try the other decoder")
-    check_complete(path, decoded, len(index))
+    if reader.only_counts and decoded < len(index):
+        raise TimestampsDisagree(
+            path, f"{decoded} of {len(index)} frames can be decoded, and which is not known; try the other decoder"
+        )
+    check_decoded(path, decoded, len(index))
+    return len(index) - decoded
 
 
-def place_of(path: Union[str, Path], index: VideoIndex, seconds: float, decoded: int, previous: int) -> int:
-    """Which of the container's frames the decoder shows: by time, or by order where there are no times."""
+def place_of(path: Union[str, Path], index: VideoIndex, seconds: float, previous: int) -> int:
+    """Which of the container's frames the decoder shows: by time, or the one after `previous` where it has none (nan)."""
     last = len(index) - 1
-    if index.counts_only or np.isnan(seconds):
-        return min(decoded if index.counts_only else previous + 1, last)
     following = min(previous + 1, last)
+    if np.isnan(seconds):
+        return following
     if abs(index.timestamps[following] - seconds) < _SAME_TIME_SECONDS:
         return following
     after = min(int(np.searchsorted(index.timestamps, seconds)), last)

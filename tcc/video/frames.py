@@ -15,7 +15,7 @@ from tcc.video.container import UnusableVideo
 from tcc.video.decode import TimestampsDisagree, sample_pictures
 from tcc.video.files import atomic_file, remove_parts
 from tcc.video.inventory import safe_file_name, source_state
-from tcc.video.isolation import HUNG, Outcome, run_isolated
+from tcc.video.isolation import HUNG, HUNG_ADVICE, Outcome, run_isolated
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.probe import ClipInfo
 from tcc.video.shards import ClipRecord, ClipWriter
@@ -25,7 +25,6 @@ _FRAMES_SUFFIX = ".tfrecord"
 _FAILED_SUFFIX = ".failed.json"
 # Not the clip's fault: the stage fails and can be run again when there is room.
 _FATAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_HUNG_ADVICE = "; to give it longer, raise [execution] clip_timeout_seconds and run its stage with --rerun"
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,10 @@ class FramesResult:
     Attributes:
       counts: {"in", "out", "skipped"}, numbers of clips.
       skipped: [{"clip", "reason"}] in the order of the clips.
-      clips: [{"clip", "file", "num_frames", "last_seconds", "bytes", "decoder", "sha256", "black"}] in the order of the clips;
-        `file` is relative to the directory, `last_seconds` the last frame's timestamp, `sha256` that of the video,
-        `black` whether no frame shows anything (its brightest frame has a mean level below 8 of 255).
+      clips: [{"clip", "file", "num_frames", "last_seconds", "bytes", "decoder", "sha256", "missing_frames", "black"}] in
+        the order of the clips; `file` is relative to the directory, `last_seconds` the last frame's timestamp, `sha256`
+        that of the video, `missing_frames` counts those that could not be decoded, `black` tells whether no frame shows
+        anything (its brightest frame has a mean level below 8 of 255).
     """
 
     counts: Dict[str, int]
@@ -72,7 +72,10 @@ def _decode_with(job: DecodeJob, decoder: str) -> None:
     clip, config = job.clip, job.config
     with ClipWriter(job.target, name=clip.name, source_fps=clip.fps, sha256=clip.sha256, decoder=decoder) as writer:
         picture, jpeg, brightness = None, b"", 0.0
-        for sample in sample_pictures(job.source, config, decoder=decoder, image_fps=clip.fps):
+        samples = sample_pictures(
+            job.source, config, decoder=decoder, image_fps=clip.fps, on_missing=writer.set_missing_frames
+        )
+        for sample in samples:
             if sample.picture is not picture:
                 picture = sample.picture
                 jpeg, brightness = picture.jpeg(config.jpeg_quality, config.chroma), picture.brightness()
@@ -98,9 +101,9 @@ def write_frames(
 ) -> FramesResult:
     """Decode clips into `directory`/clips, one file each; a clip that cannot be decoded is skipped with its reason.
 
-    May be interrupted at any time: what is whole is kept and checked, and a clip that failed, crashed or hung is
-    remembered (`.failed.json` beside the files) and not tried again. A directory belongs to one `config`; delete it to
-    start afresh.
+    May be interrupted at any time: what is whole is kept and checked, and a clip that failed or crashed is remembered
+    (`.failed.json` beside the files) and not tried again. One that hung is tried again by the next call: its disk or the
+    machine may have been slow for a while. A directory belongs to one `config`; delete it to start afresh.
 
     Args:
       clips: from `probe_clips`, with sha256 filled in; one with a `problem` is skipped.
@@ -116,6 +119,9 @@ def write_frames(
     remove_parts(folder)
     jobs = [_job(clip, Path(source), folder, config, min_frames) for clip in clips if not clip.problem]
     whole = {job.clip.name: entry for job, entry in zip(jobs, map(_entry, jobs)) if entry is not None}
+    for job in jobs:
+        if (_failure(job) or "").startswith(HUNG):
+            _failed_path(job).unlink()
     todo = [job for job in jobs if job.clip.name not in whole and _failure(job) is None]
     # The longest first: a long clip at the end would leave the other processes idle.
     todo.sort(key=lambda job: -job.clip.num_frames)
@@ -163,7 +169,7 @@ def _decode_all(
             Path(job.target).unlink(missing_ok=True)
             raise VideoError(f"{job.source}: went away or changed while it was decoded; run again when it is there")
         if outcome.reason:
-            _remember_failure(job, outcome.text + (_HUNG_ADVICE if outcome.reason == HUNG else ""))
+            _remember_failure(job, outcome.text + (HUNG_ADVICE if outcome.reason == HUNG else ""))
         meter.add(job.clip)
 
     run_isolated(decode, todo, workers=workers, timeout_seconds=timeout_seconds, on_result=settle)
@@ -217,6 +223,7 @@ def _described(job: DecodeJob, record: ClipRecord) -> Optional[Dict[str, Any]]:
         "bytes": path.stat().st_size,
         "decoder": record.decoder,
         "sha256": record.sha256,
+        "missing_frames": record.missing_frames,
         "black": record.black,
     }
 

@@ -62,6 +62,7 @@ class ImageReader:
     Raises: UnusableVideo if the folder cannot be read or holds no image.
     """
 
+    only_counts = False
     rotation = 0  # EXIF orientation is applied while decoding
 
     def __init__(self, path: Union[str, Path], index: VideoIndex) -> None:

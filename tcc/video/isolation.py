@@ -27,6 +27,7 @@ from tcc.errors import VideoError
 
 CRASHED = "decoder_crashed"
 HUNG = "decoder_hung"
+HUNG_ADVICE = "; to give it longer, raise [execution] clip_timeout_seconds and run its stage with --rerun"
 ERROR = "error"
 
 _START_TIMEOUT_SECONDS = 300.0

@@ -1,7 +1,8 @@
 """What a video file is, and which decoder reads it right: a few frames are decoded, the rest is told by its packets.
 
 The decoder is PyAV where its planes are right and faster (`_better_by_planes`); else OpenCV, unless it reads nothing or
-shows other frames than PyAV does.
+shows other frames than PyAV does. It is also PyAV where the container only counts its frames: OpenCV does not tell which
+of them it could not decode.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tcc.video.container import (
 )
 from tcc.video.decode import TimestampsDisagree, place_of
 from tcc.video.inventory import source_state
-from tcc.video.isolation import Outcome, run_isolated
+from tcc.video.isolation import HUNG, HUNG_ADVICE, Outcome, run_isolated
 from tcc.video.pictures import View
 from tcc.video.planes import has_planes, is_bt601
 from tcc.video.readers import OpenCVReader, picture_of, rotation_of
@@ -55,6 +56,7 @@ class ClipInfo:
       codec: such as h264.
       decoder: opencv or pyav.
       variable_rate: the time between frames is not constant.
+      missing_frames: frames of a constant rate whose packets were lost between others (mkv, webm, ts and the like).
       sha256: of the file; filled in by the caller.
       problem: why the file cannot be used; empty if it can.
     """
@@ -69,6 +71,7 @@ class ClipInfo:
     codec: str = ""
     decoder: str = ""
     variable_rate: bool = False
+    missing_frames: int = 0
     sha256: str = ""
     problem: str = ""
 
@@ -116,13 +119,14 @@ def _probe(path: Union[str, Path]) -> ClipInfo:
         codec=index.codec,
         decoder=decoder,
         variable_rate=_is_variable(index),
+        missing_frames=index.lost_inside,
         problem=_truncation(path, index),
     )
 
 
 def _choose(path: Union[str, Path], index: VideoIndex, frames: Sequence[Any]) -> Tuple[str, Optional[_Tried]]:
     pyav = _try_pyav(path, index, frames)
-    if pyav is not None and pyav.times_agree and _better_by_planes(frames[0]):
+    if pyav is not None and pyav.times_agree and (index.counts_only or _better_by_planes(frames[0])):
         return "pyav", pyav
     opencv = _try_opencv(path, index)
     decoder = _better_decoder(opencv, pyav)
@@ -149,7 +153,7 @@ def _try_pyav(path: Union[str, Path], index: VideoIndex, frames: Sequence[Any]) 
     if not frames:
         return None
     times = [frame_seconds(frame) - index.origin_seconds for frame in frames]
-    agree = all(_shows_frame(path, index, seconds, count) for count, seconds in enumerate(times))
+    agree = index.counts_only or all(_shows_frame(path, index, *shown) for shown in enumerate(times))
     image = picture_of(frames[0], _COMPARED).bgr()
     return _Tried((frames[0].width, frames[0].height), rotation_of(frames[0]), image, agree)
 
@@ -163,16 +167,16 @@ def _try_opencv(path: Union[str, Path], index: VideoIndex) -> Optional[_Tried]:
     try:
         image, agree = None, True
         for count, seconds in enumerate(itertools.islice(reader.times(), _TRIED_FRAMES)):
-            agree = agree and _shows_frame(path, index, seconds, count)
+            agree = agree and _shows_frame(path, index, count, seconds)
             image = reader.picture(_COMPARED).bgr() if image is None else image
         return None if image is None else _Tried(reader.size, reader.rotation, image, agree)
     finally:
         reader.close()
 
 
-def _shows_frame(path: Union[str, Path], index: VideoIndex, seconds: float, count: int) -> bool:
+def _shows_frame(path: Union[str, Path], index: VideoIndex, count: int, seconds: float) -> bool:
     try:
-        return place_of(path, index, seconds, count, count - 1) == min(count, len(index) - 1)
+        return place_of(path, index, seconds, count - 1) == min(count, len(index) - 1)
     except TimestampsDisagree:
         return False
 
@@ -189,13 +193,15 @@ def _better_decoder(opencv: Optional[_Tried], pyav: Optional[_Tried]) -> str:
 def _frames_per_second(index: VideoIndex) -> float:
     if len(index) < 2 or index.timestamps[-1] <= 0:
         return round(index.average_fps, 6)
-    measured = (len(index) - 1) / float(index.timestamps[-1])
+    measured = (len(index) + index.lost_inside - 1) / float(index.timestamps[-1])
     # Containers that round to milliseconds blur a constant rate; where they also tell the rate, it is the exact one.
     told = index.average_fps
     return round(told if abs(told - measured) < 0.01 * measured else measured, 6)
 
 
 def _is_variable(index: VideoIndex) -> bool:
+    if index.lost_inside:
+        return False
     gaps = np.diff(index.timestamps)
     return bool(len(gaps) and np.abs(gaps - np.median(gaps)).max() > max(2e-3, 0.1 * float(np.median(gaps))))
 
@@ -246,5 +252,5 @@ def probe_clips(
 
 def _named(name: str, outcome: Outcome) -> ClipInfo:
     if outcome.reason:
-        return ClipInfo(name=name, problem=outcome.text)
+        return ClipInfo(name=name, problem=outcome.text + (HUNG_ADVICE if outcome.reason == HUNG else ""))
     return dataclasses.replace(outcome.value, name=name)

@@ -50,6 +50,7 @@ class ClipRecord:
         record does not tell.
       brightest: highest mean level (luma, 0 to 255) of any frame, in single precision; None if the record does not
         tell. A clip below BLACK_LEVEL is black.
+      missing_frames: frames of the source that could not be decoded.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ClipRecord:
     decoder: str = ""
     source_frames: Optional[np.ndarray] = None
     brightest: Optional[float] = None
+    missing_frames: int = 0
 
     def __post_init__(self) -> None:
         lengths = (len(self.frames), len(self.timestamps), len(self.frame_labels))
@@ -141,6 +143,8 @@ def _context(record: ClipRecord) -> bytes:
     }
     if record.source_frames is not None:
         features["source_frames"] = proto.int64_feature(np.asarray(record.source_frames).tolist())
+    if record.missing_frames:
+        features["missing_frames"] = proto.int64_feature([record.missing_frames])
     if record.brightest is not None:
         features["brightest"] = proto.float_feature([record.brightest])
     return proto.context(features)
@@ -199,6 +203,7 @@ def clip_of_context(
         decoder=_first(features, "decoder", b"").decode(),
         source_frames=np.array(numbers, np.int64) if numbers else None,
         brightest=_shortest(brightest[0]) if brightest else None,
+        missing_frames=_first(features, "missing_frames", 0),
     )
 
 
@@ -257,6 +262,7 @@ class ClipWriter:
         self.timestamps: List[float] = []
         self._source_frames: List[int] = []
         self._brightest: Optional[float] = None
+        self._missing_frames = 0
         self._about = {"name": name, "source_fps": source_fps, "sha256": sha256, "decoder": decoder}
         # Closed by __exit__.
         self._body: Any = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=str(self.path.parent))  # noqa: SIM115
@@ -277,6 +283,10 @@ class ClipWriter:
             self._brightest = max(brightness, self._brightest or 0.0)
         self._body.write(frame_entry(jpeg))
 
+    def set_missing_frames(self, count: int) -> None:
+        """Tell how many frames of the source could not be decoded."""
+        self._missing_frames = count
+
     def __enter__(self) -> ClipWriter:
         return self
 
@@ -296,6 +306,7 @@ class ClipWriter:
             frame_labels=np.full(count, UNLABELLED),
             source_frames=np.array(self._source_frames, np.int64) if self._source_frames else None,
             brightest=None if self._brightest is None else round(self._brightest, 2),
+            missing_frames=self._missing_frames,
             **about,
         )
         head = record_head(record, length, labelled=False)

@@ -188,6 +188,12 @@ def test_clips_left_out_are_listed_once_with_the_first_reason(whole):
     assert "refused or undecodable" not in words
 
 
+def test_names_that_are_not_utf_8_are_shown_with_escapes(tmp_path):
+    clips = [samples.make_clip(f"caf\udce9_{k}.mp4", length=24 + 6 * k, pace=1.0) for k in range(4)]
+    page, _ = write(tmp_path, clips=clips)
+    assert "caf\\udce9_0.mp4" in page.words()
+
+
 def test_undefined_scores_of_checkpoints_are_listed(whole):
     assert "100undefinedall embeddings are alike" in whole[0].words()
 

@@ -7,6 +7,7 @@ import io
 
 from tcc.video import ClipInfo
 from tcc.video.check import ClipCheck, as_csv, as_text, bad_clips, check_clips, split_warnings, summary, too_many
+from tcc.video.inventory import UNREADABLE
 
 
 def row(name, **values):
@@ -37,12 +38,50 @@ def checked():
 
 def test_every_problem_is_named_with_its_clip():
     assert bad_clips(checked()) == [
-        {"clip": "good.mp4", "reason": "the same content as copy.mp4; remove one of them"},
         {"clip": "text.mp4", "reason": "cannot be read as a video (x)"},
         {"clip": "night.mp4", "reason": "black: no sampled frame shows anything; record it again or remove it"},
         {"clip": "short.mp4", "reason": "too short: 2 frames"},
         {"clip": "copy.mp4", "reason": "the same content as good.mp4; remove one of them"},
     ]
+
+
+def problems(*clips, frames=None):
+    decoded = {clip["name"]: {"num_frames": 30, "black": False, **(frames or {})} for clip in clips}
+    return {one["clip"]: one["reason"] for one in bad_clips(check_clips(clips, decoded, {}))}
+
+
+def test_of_clips_with_the_same_content_the_first_is_good_unless_their_splits_differ():
+    same = [row(name, sha256="same") for name in ("a.mp4", "b.mp4", "c.mp4")]
+    assert problems(*same) == dict.fromkeys(("b.mp4", "c.mp4"), "the same content as a.mp4; remove one of them")
+    same[2]["split"] = "test"
+    assert problems(*same) == {
+        "a.mp4": "the same content as c.mp4 of the test split; remove one of them",
+        "b.mp4": "the same content as c.mp4 of the test split; remove one of them",
+        "c.mp4": "the same content as a.mp4 of the train split; remove one of them",
+    }
+
+
+def test_files_that_cannot_be_read_are_not_taken_for_copies_of_each_other():
+    clips = [row(name, sha256=UNREADABLE, problem="cannot be read") for name in ("a.mp4", "b.mp4")]
+    assert problems(*clips) == {"a.mp4": "cannot be read", "b.mp4": "cannot be read"}
+
+
+def test_missing_frames_are_a_problem_and_a_few_of_them_a_warning():
+    lost = row("a.mkv", num_frames=80, missing_frames=10)
+    reason = "damaged: 10 of 90 frames are missing or cannot be decoded; copy or record the file again"
+    assert problems(lost) == {"a.mkv": reason}
+    assert problems(row("a.avi"), frames={"missing_frames": 2}) == {"a.avi": reason.replace("10 of", "2 of")}
+    one = check_clips([row("a.avi")], {"a.avi": {"num_frames": 30, "black": False, "missing_frames": 1}}, {})
+    assert (one[0].problems, one[0].warnings) == ([], ["a.avi: " + reason.replace("10 of", "1 of")])
+    assert problems(row("t.mkv", missing_frames=10, problem="truncated: 80 of 90 frames")) == {
+        "t.mkv": "truncated: 80 of 90 frames"
+    }
+
+
+def test_a_name_that_is_not_utf_8_can_be_printed_and_read_back():
+    checks = check_clips([row("caf\udce9.mp4")], {"caf\udce9.mp4": {"num_frames": 30, "black": False}}, {})
+    assert as_text(checks).encode().splitlines()[1].startswith(b"caf\\udce9.mp4 ")
+    assert as_csv(checks).encode("utf-8", "surrogateescape").splitlines()[1].startswith(b"caf\xe9.mp4,")
 
 
 def test_the_csv_holds_every_clip():
@@ -61,7 +100,7 @@ def test_the_text_is_a_table_with_a_summary():
     assert " ".join(lines[0].split()) == "clip split codec frames fps VFR rotation seconds sampled phases problems"
     assert lines[1].startswith("good.mp4   train  h264")
     assert lines[-2] == "warning: labels.csv, line 7: a gap"
-    assert lines[-1] == "6 clips, 5 with problems (83 %), 1 warnings"
+    assert lines[-1] == "6 clips, 4 with problems (67 %), 1 warnings"
     assert len(lines) == 10
 
 
@@ -77,14 +116,14 @@ def test_warnings_about_the_set_stand_below_the_table_once():
     assert text.splitlines()[-3:] == [
         "warning: 12 files were passed over",
         "warning: labels.csv, line 7: a gap",
-        "6 clips, 5 with problems (83 %), 2 warnings",
+        "6 clips, 4 with problems (67 %), 2 warnings",
     ]
 
 
 def test_too_many_bad_clips_are_an_error_that_names_the_first():
     assert too_many(checked(), 0.9) == ""
     assert too_many(checked(), 0.5).startswith(
-        "5 of 6 clips have problems, more than [clips] max_bad_fraction = 0.5 allows. good.mp4: the same content as"
+        "4 of 6 clips have problems, more than [clips] max_bad_fraction = 0.5 allows. text.mp4: cannot be read as a"
     )
     assert too_many(checked(), 0.5).endswith("Repair or remove them, or raise the setting")
     assert too_many([], 0.0) == ""

@@ -37,11 +37,11 @@ from tcc.video import (
     write_shard,
 )
 from tcc.video.clip_labels import FramePhases
-from tcc.video.frames import _HUNG_ADVICE as HUNG_ADVICE
+from tcc.video.isolation import HUNG_ADVICE
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.pictures import BgrPicture
 from tcc.video.readers import OpenCVReader, PyAVReader
-from tests.tcc.video_samples import number_of, picture, times_at, write_video
+from tests.tcc.video_samples import number_of, picture, times_at, wipe_packets, write_video
 from tests.tcc.video_workers import decode_badly
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,11 +67,11 @@ def write(clips, source, directory, **more):
 
 
 def test_every_clip_becomes_one_file_of_frames(tmp_path):
-    names = ["a b/'c'.mp4", "a_b/_c_.mp4", "über\nalles.mp4"]
+    names = ["a b/'c'.mp4", "a_b/_c_.mp4", "caf\udce9.mp4", "über\nalles.mp4"]
     clips = make(tmp_path / "in", names)
     reports = []
     result = write(clips, tmp_path / "in", tmp_path / "out", progress=lambda f, s: reports.append((f, s)))
-    assert (result.counts, result.skipped) == ({"in": 3, "out": 3, "skipped": 0}, [])
+    assert (result.counts, result.skipped) == ({"in": 4, "out": 4, "skipped": 0}, [])
     assert [row["clip"] for row in result.clips] == names
     for row, clip in zip(result.clips, clips):
         (record,) = read_records(tmp_path / "out" / row["file"])
@@ -88,7 +88,7 @@ def test_every_clip_becomes_one_file_of_frames(tmp_path):
         assert [number_of(image) for image in images] == list(range(0, 30, 3))
         red, _, blue = images[0][5, -5].astype(int)
         assert red > blue + 100
-    assert reports[0] == (0.0, "0 of 3 clips decoded") and reports[-1] == (1.0, "3 of 3 clips decoded")
+    assert reports[0] == (0.0, "0 of 4 clips decoded") and reports[-1] == (1.0, "4 of 4 clips decoded")
 
 
 def test_a_clip_that_cannot_be_used_is_skipped_with_its_reason(tmp_path):
@@ -107,7 +107,7 @@ def test_a_clip_that_cannot_be_used_is_skipped_with_its_reason(tmp_path):
     assert write([], tmp_path / "in", tmp_path / "none").counts == {"in": 0, "out": 0, "skipped": 0}
 
 
-def test_a_crash_and_a_hang_cost_their_clip_and_are_not_tried_again(tmp_path):
+def test_a_crash_and_a_hang_cost_their_clip_and_the_hang_is_tried_again_by_the_next_run(tmp_path):
     clips = make(tmp_path / "in", ["a.mp4", "crash.mp4", "hang.mp4", "z.mp4"])
     result = write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly, timeout_seconds=3.0)
     assert [row["clip"] for row in result.clips] == ["a.mp4", "z.mp4"]
@@ -115,9 +115,28 @@ def test_a_crash_and_a_hang_cost_their_clip_and_are_not_tried_again(tmp_path):
         {"clip": "crash.mp4", "reason": "decoder_crashed: signal SIGSEGV"},
         {"clip": "hang.mp4", "reason": "decoder_hung: no progress for 3 s" + HUNG_ADVICE},
     ]
-    assert write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly) == result
+    again = write(clips, tmp_path / "in", tmp_path / "out", decode=decode_badly, timeout_seconds=3.0)
+    assert again == result
     attempts = {path.name.split(".")[0]: path.read_text() for path in (tmp_path / "in").glob("*.attempts")}
-    assert attempts == {"a": "x", "crash": "x", "hang": "x", "z": "x"}
+    assert attempts == {"a": "x", "crash": "x", "hang": "xx", "z": "x"}
+    healed = write(clips, tmp_path / "in", tmp_path / "out")
+    assert [row["clip"] for row in healed.clips] == ["a.mp4", "hang.mp4", "z.mp4"]
+    assert [one["clip"] for one in healed.skipped] == ["crash.mp4"]
+    assert not list((tmp_path / "out").rglob("hang*.failed.json"))
+
+
+def test_frames_that_cannot_be_decoded_are_counted_also_when_the_file_is_there_already(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.avi", "b.avi"):
+        write_video(tmp_path / "in" / name, times_at(30, 240), codec="mjpeg", constant_rate=True)
+    wipe_packets(tmp_path / "in/b.avi", (100, 101))
+    clips = clips_of(tmp_path / "in")
+    result = write(clips, tmp_path / "in", tmp_path / "out")
+    assert [(row["missing_frames"], row["decoder"]) for row in result.clips] == [(0, "pyav"), (2, "pyav")]
+    assert write(clips, tmp_path / "in", tmp_path / "out") == result
+    by_opencv = [dataclasses.replace(clip, decoder="opencv") for clip in clips]
+    other = write(by_opencv, tmp_path / "in", tmp_path / "other")
+    assert [(row["missing_frames"], row["decoder"]) for row in other.clips] == [(0, "opencv"), (2, "pyav")]
 
 
 @pytest.mark.parametrize("name", ["away.mp4", "replaced.mp4"])

@@ -16,8 +16,9 @@ import pytest
 
 from tcc.video import ClipInfo, probe_clip, probe_clips
 from tcc.video import probe as probe_module
+from tcc.video.isolation import HUNG_ADVICE
 from tcc.video.probe import _better_decoder, _Tried
-from tests.tcc.video_samples import set_rotation, times_at, truncate, write_video
+from tests.tcc.video_samples import set_rotation, times_at, truncate, wipe, write_video
 from tests.tcc.video_workers import probe_badly
 
 VARIABLE = [0, 0.03, 0.5, 0.51, 0.9, 1.7, 1.73, 1.76]
@@ -41,9 +42,9 @@ def test_a_plain_file_is_described(tmp_path):
     ("name", "codec", "decoder", "options"),
     [
         ("a.mp4", "mpeg4", "opencv", {"constant_rate": True}),
-        ("a.avi", "mpeg4", "opencv", {"constant_rate": True, "options": {"bf": "2"}}),
-        ("a.avi", "h264", "opencv", {"constant_rate": True}),
-        ("a.avi", "mjpeg", "opencv", {"constant_rate": True}),
+        ("a.avi", "mpeg4", "pyav", {"constant_rate": True, "options": {"bf": "2"}}),
+        ("a.avi", "h264", "pyav", {"constant_rate": True}),
+        ("a.avi", "mjpeg", "pyav", {"constant_rate": True}),
         ("a.mkv", "hevc", "opencv", {"pixel_format": "yuv420p10le"}),
         ("a.webm", "vp8", "opencv", {}),
         ("a.webm", "vp9", "opencv", {}),
@@ -57,6 +58,23 @@ def test_every_codec_finds_its_decoder(tmp_path, name, codec, decoder, options):
     info = probe_clip(write_video(tmp_path / name, times_at(30, 20), codec=encoders.get(codec, codec), **options))
     assert (info.codec, info.decoder, info.num_frames, info.fps, info.problem) == (codec, decoder, 20, 30.0, "")
     assert not info.variable_rate
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.ts", "libx264")])
+def test_packets_lost_in_the_middle_are_counted(tmp_path, name, codec):
+    path = write_video(tmp_path / name, times_at(30, 240), codec=codec, size=(192, 128), options={"g": "10"})
+    whole = probe_clip(path)
+    assert (whole.num_frames, whole.missing_frames, whole.problem) == (240, 0, "")
+    info = probe_clip(wipe(path, 0.4, 0.5))
+    assert info.missing_frames > 2
+    assert (info.num_frames + info.missing_frames, info.variable_rate, info.problem) == (240, False, "")
+    assert info.fps == 30.0
+
+
+def test_a_frame_that_is_shown_long_is_no_loss_where_the_container_knows_all_its_frames(tmp_path):
+    times = [*times_at(30, 60), *(time + 5 for time in times_at(30, 60))]
+    assert probe_clip(write_video(tmp_path / "a.mp4", times)).missing_frames == 0
+    assert probe_clip(write_video(tmp_path / "a.mkv", times)).missing_frames == 90
 
 
 def test_a_gif_and_odd_sizes_and_a_single_frame(tmp_path):
@@ -178,10 +196,18 @@ def test_a_container_that_ends_early_cannot_be_read(tmp_path, monkeypatch):
 
 def test_names_are_paths_and_nothing_else(tmp_path):
     source = write_video(tmp_path / "a.mp4", times_at(30, 5))
-    for name in ("http:b.mp4", "a b 'c' \"d\".mp4", "über 日本.mp4", "new\nline.mp4", "%03d.mp4", "-i.mp4"):
+    for name in (
+        "http:b.mp4",
+        "a b 'c' \"d\".mp4",
+        "über 日本.mp4",
+        "new\nline.mp4",
+        "%03d.mp4",
+        "-i.mp4",
+        "caf\udce9.mp4",
+    ):
         (tmp_path / name).write_bytes(source.read_bytes())
         info = probe_clip(tmp_path / name)
-        assert (info.decoder, info.num_frames, info.problem) == ("opencv", 5, ""), name
+        assert (info.decoder, info.num_frames, info.problem) == ("opencv", 5, ""), ascii(name)
 
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp8": "libvpx", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
@@ -328,3 +354,9 @@ def test_many_files_are_described_in_the_order_of_their_names(tmp_path):
     assert [info.num_frames for info in infos] == [0, 5, 0, 7]
     assert infos[2].problem == f"decoder_crashed: signal {signal.SIGSEGV.name}"
     assert reports[-1] == (1.0, "4 of 4 videos looked at")
+
+
+def test_a_file_that_hangs_is_described_with_the_fix(tmp_path):
+    (tmp_path / "hang.mp4").write_text("x")
+    (info,) = probe_clips(tmp_path, ["hang.mp4"], workers=1, timeout_seconds=1.0, probe=probe_badly)
+    assert info.problem == "decoder_hung: no progress for 1 s" + HUNG_ADVICE

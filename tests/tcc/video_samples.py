@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from fractions import Fraction
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Union
 
 import av
 import numpy as np
@@ -43,7 +43,7 @@ def write_video(
     numbers: Optional[Sequence[int]] = None,
     options: Optional[dict] = None,
     container_options: Optional[dict] = None,
-    rate: int = 30,
+    rate: Union[int, Fraction] = 30,
     constant_rate: bool = False,
 ) -> Path:
     """Write frames at the given times in seconds; frame i shows numbers[i] (i by default).
@@ -114,4 +114,24 @@ def truncate(path: Path, fraction: float) -> Path:
     """Cut a file down to a fraction of its bytes."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * fraction)])
+    return path
+
+
+def wipe_packets(path: Path, numbers: Sequence[int]) -> Path:
+    """Write zeros over the content of some packets, as a bad spot of a disk does; what says where they are stays."""
+    with av.open(str(path)) as container:
+        spots = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for start, size in (spots[number] for number in numbers):
+        data[start : start + size] = bytes(size)
+    path.write_bytes(bytes(data))
+    return path
+
+
+def wipe(path: Path, start: float, end: float) -> Path:
+    """Write zeros over the part of a file between two fractions of its length."""
+    data = bytearray(path.read_bytes())
+    first, last = int(len(data) * start), int(len(data) * end)
+    data[first:last] = bytes(last - first)
+    path.write_bytes(bytes(data))
     return path

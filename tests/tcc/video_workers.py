@@ -67,7 +67,9 @@ def decode_badly(job: Any) -> None:
 
 
 def probe_badly(path: str) -> Any:
-    """Crash for files that are named so."""
+    """Crash or hang for files that are named so."""
     if "crash" in path:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "hang" in path:
+        time.sleep(60)
     return importlib.import_module("tcc.video.probe").probe_clip(path)
