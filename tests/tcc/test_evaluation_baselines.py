@@ -120,6 +120,8 @@ def test_directions_without_variance_tell_nothing():
     assert found.shape == (6, 5)
     np.testing.assert_allclose(np.abs(found[:, 0]), np.linalg.norm(pair[0] - pair[1]) / 2, rtol=1e-5)
     np.testing.assert_allclose(found[:, 1:], 0, atol=1e-5)
+    still = [clip_of("a", np.ones((6, 9)), [0] * 6)]
+    assert not principal_components(still, train, components=64)[1][0].values.any()
 
 
 def test_principal_components_leave_broken_frames_aside():
