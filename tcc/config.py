@@ -192,12 +192,17 @@ class BackboneConfig:
 
     name: str = "efficientnet_lite0"  # efficientnet_lite0, resnet50v2, convnet, vggm
     trained: str = "frozen"  # frozen: features are computed once; batch_norm: only its batch norms; all
-    weights: str = ""  # .npz of pretrained weights; empty: the shipped file, or random where there is none
+    weights: str = ""  # .npz, Keras' .h5, or its folder; random; empty: shipped or published, else random: docs/data.md
+    weights_urls: Tuple[str, ...] = ()  # mirrors of the published file (resnet50v2) or its folder; empty: Keras' own
     weights_sha256: str = ""  # expected SHA-256 of that file; empty: recorded, not checked
     seed: int = 0  # random weights where there are no pretrained ones
 
     def __post_init__(self) -> None:
         check_choice("name", self.name, BACKBONES)
+        if self.weights and self.weights_urls:
+            raise SettingsError(f"weights and weights_urls: give one of them, got {self.weights} besides addresses")
+        if "://" in self.weights:
+            raise SettingsError(f"weights: got the address {self.weights}; addresses go into weights_urls")
         check_choice("trained", self.trained, ("frozen", "batch_norm", "all"))
 
 
