@@ -186,9 +186,9 @@ def test_a_label_redoes_the_shard_of_its_clip_but_no_frames(folder, tmp_path):
     assert changed.startswith(("train", "val", "test")) and changed != "training"
 
 
-@pytest.mark.parametrize("backbone", ["frozen", "all"])
+@pytest.mark.parametrize("backbone, mirrored", [("frozen", False), ("frozen", True), ("all", False)])
 @pytest.mark.parametrize("method", METHODS)
-def test_only_a_method_that_reads_labels_is_trained_again_for_a_label(folder, tmp_path, method, backbone):
+def test_only_a_method_that_reads_labels_is_trained_again_for_a_label(folder, tmp_path, method, backbone, mirrored):
     """What is done after training depends on labels, and is done again."""
     labels = tmp_path / "labels.csv"
     found = []
@@ -199,6 +199,7 @@ def test_only_a_method_that_reads_labels_is_trained_again_for_a_label(folder, tm
             settings_for(folder, labels=str(labels)),
             training=TrainingConfig(method=method),
             backbone=BackboneConfig(trained=backbone),
+            features=FeaturesConfig(mirrored=mirrored),
         )
         with settings_module.using(settings):
             found.append([task().fingerprint for task in (TrainTask, SelectTask, EmbedTask, EvalTask)])
