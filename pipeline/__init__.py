@@ -5,7 +5,7 @@ from pipeline.clips import ClipsTask
 from pipeline.embedding import EmbedTask
 from pipeline.evaluation import EvalTask
 from pipeline.export import ExportTask
-from pipeline.features import FeaturesTask
+from pipeline.features import FeaturesTask, MirroredFeaturesTask
 from pipeline.frames import FramesTask
 from pipeline.report import ReportTask
 from pipeline.run_all import RunAll
@@ -23,6 +23,7 @@ __all__ = [
     "ExportTask",
     "FeaturesTask",
     "FramesTask",
+    "MirroredFeaturesTask",
     "ReportTask",
     "RunAll",
     "SelectTask",

@@ -17,6 +17,7 @@ import luigi
 import luigi.cmdline_parser
 import luigi.task_register
 
+from pipeline import failures
 from pipeline import settings as settings_module
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest, sha256_file
 from tcc.config import Settings
@@ -54,6 +55,7 @@ class StageTask(luigi.Task):
 
     stage = ""
     version = 1
+    counts_clips = False  # True: once it is done, more is known of how many clips can be used
     saves_when_stopped = False  # True: `make` looks at job.should_stop itself; False: job.progress ends it
 
     fingerprint = luigi.Parameter(default="", description="computed; what is given here is ignored")
@@ -78,6 +80,11 @@ class StageTask(luigi.Task):
     def readable(cls, settings: Settings, **params: Any) -> str:
         """What a person would call this target."""
         return cls.stage
+
+    @classmethod
+    def clips_needed(cls, settings: Settings) -> Dict[str, int]:
+        """How many clips of each split it cannot do without; a run that has fewer is refused as soon as that is known."""
+        return {}
 
     def make(self, job: Job) -> Made:
         """Do the work into `job.directory`. A killed run finds there what it had left, and goes on."""
@@ -104,6 +111,8 @@ class StageTask(luigi.Task):
     def get_param_values(cls, params, args, kwargs):
         """Luigi's parameters, with the fingerprint computed from the settings of this process."""
         values = dict(super().get_param_values(params, args, kwargs))
+        if luigi.cmdline_parser.CmdlineParser.get_instance():
+            failures.tell_clearly()
         try:
             values["fingerprint"] = cls._fingerprint({k: v for k, v in values.items() if k not in _HIDDEN})
         except (TccError, ImportError) as error:
@@ -118,8 +127,19 @@ class StageTask(luigi.Task):
     def _fingerprint(cls, params: Dict[str, Any]) -> str:
         key = (cls, *sorted(params.items()))
         if key not in _fingerprints:
-            _fingerprints[key] = fingerprint(cls.identity(settings_module.current(), **params))
+            settings = settings_module.current()
+            _fingerprints[key] = fingerprint(cls.identity(settings, **params))
+            if luigi.cmdline_parser.CmdlineParser.get_instance():
+                cls._refuse_too_few_clips(settings)
         return _fingerprints[key]
+
+    @classmethod
+    def _refuse_too_few_clips(cls, settings: Settings) -> None:
+        needed = cls.clips_needed(settings)
+        if needed:
+            from pipeline.clip_counts import refuse_too_few
+
+            refuse_too_few(settings, needed)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -173,6 +193,17 @@ class StageTask(luigi.Task):
         from pipeline.supervisor import run_in_child
 
         run_in_child(self)
+        if self.counts_clips:
+            from pipeline.clip_counts import clips_asked_for, refuse_too_few
+
+            refuse_too_few(self.settings, clips_asked_for())
+
+    def on_failure(self, exception: BaseException) -> str:
+        failures.note(self, exception)
+        return str(explain(exception) if isinstance(exception, TccError) else super().on_failure(exception))
+
+    def on_success(self) -> None:
+        failures.note(self, None)
 
 
 def upstream_fingerprints(upstream: Dict[str, Any]) -> Dict[str, Any]:

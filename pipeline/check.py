@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 from typing import Any, Dict, List
@@ -13,7 +14,7 @@ from pipeline.catalog import set_name, split_options
 from pipeline.clips import ClipsTask, read_clips
 from pipeline.frames import FramesTask, read_frames_index
 from pipeline.videos import VideosTask, read_ready_made
-from tcc.config import Settings
+from tcc.config import SPLITS, Settings
 from tcc.errors import VideoError
 
 CHECK_TEXT = "check.txt"
@@ -24,7 +25,8 @@ class CheckTask(StageTask):
     """Put together what ClipsTask and FramesTask found; nothing is decoded. Fails where too many clips are bad."""
 
     stage = "checks"
-    version = 1
+    version = 2
+    counts_clips = True
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -54,7 +56,8 @@ class CheckTask(StageTask):
         from tcc.video import check
 
         checks = self._checks(job.settings)
-        warnings = [*self._warnings(), *check.split_warnings(checks, job.settings.training.batch_size)]
+        whole_run = {**dict.fromkeys(SPLITS, 1), "train": job.settings.training.batch_size}
+        warnings = [*self._warnings(), *check.too_few(check.usable_clips(checks), whole_run)]
         text = check.as_text(checks, warnings)
         (job.directory / CHECK_TEXT).write_text(text, encoding="utf-8")
         (job.directory / CHECK_CSV).write_bytes(check.as_csv(checks).encode("utf-8", "surrogateescape"))
@@ -120,6 +123,12 @@ class CheckTask(StageTask):
                 sys.stdout.flush()
                 return True
         return False
+
+
+def read_checks(directory: Path) -> List[Dict[str, str]]:
+    """The rows of the table that CheckTask wrote."""
+    with open(directory / CHECK_CSV, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
 
 
 def _is_what_was_asked_for() -> bool:

@@ -28,7 +28,7 @@ from pipeline.base import Job, StageTask
 from pipeline.provenance import LOG, MANIFEST, describe_run, hash_files, write_json
 from pipeline.supervisor import die_with_parent
 from tcc.config import Settings
-from tcc.errors import TargetError, explain
+from tcc.errors import TargetError, TccError, explain
 from tcc.progress import Interrupted, Progress
 
 EXIT_FAILED = 1
@@ -51,8 +51,7 @@ def main() -> int:
     except Interrupted:
         return EXIT_INTERRUPTED
     except Exception as error:
-        _send(events, {"error": explain(error), "log": "none was begun"})
-        traceback.print_exc()
+        _send_error(events, error, "none was begun")
         return EXIT_FAILED
 
 
@@ -91,7 +90,7 @@ def _build(task: StageTask, events: TextIO, stop: threading.Event) -> int:
             print("stopped on request; run again to continue", flush=True)
             return EXIT_INTERRUPTED
         except Exception as error:
-            _send(events, {"error": explain(error), "log": str(work / LOG)})
+            _send_error(events, error, str(work / LOG))
             with contextlib.suppress(OSError):  # the disk may be full
                 traceback.print_exc()
             return EXIT_FAILED
@@ -162,6 +161,12 @@ def _reporter(events: TextIO, stop: threading.Event) -> Progress:
             _send(events, {"fraction": min(max(float(fraction), 0.0), 1.0), "status": status})
 
     return report
+
+
+def _send_error(events: TextIO, error: Exception, log: str) -> None:
+    """To be called where the error is handled."""
+    unexpected = "" if isinstance(error, TccError) else traceback.format_exc()
+    _send(events, {"error": explain(error), "log": log, "traceback": unexpected})
 
 
 def _send(events: TextIO, event: Dict[str, Any]) -> None:

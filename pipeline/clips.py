@@ -24,6 +24,7 @@ class ClipsTask(StageTask):
 
     stage = "clips"
     version = 4
+    counts_clips = True
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:

@@ -31,6 +31,10 @@ class EmbedTask(StageTask):
     def readable(cls, settings: Settings, **params: Any) -> str:
         return run_name(settings)
 
+    @classmethod
+    def clips_needed(cls, settings: Settings) -> Dict[str, int]:
+        return dict.fromkeys(SPLITS, 1)
+
     def make(self, job: Job) -> Made:
         from tcc.device import open_device
         from tcc.embedding import embed_clips

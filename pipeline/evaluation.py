@@ -17,7 +17,7 @@ class EvalTask(StageTask):
     """Evaluate the embeddings of the test split; one JSON file per metric."""
 
     stage = "evaluations"
-    version = 2
+    version = 3
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import luigi
 
 from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import set_name
+from pipeline.provenance import fingerprint
 from pipeline.shards import ShardsTask, shard_tasks
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import SPLITS, Settings
@@ -22,6 +23,7 @@ class FeaturesTask(StageTask):
 
     stage = "features"
     version = 1
+    mirrored = False
 
     split = luigi.ChoiceParameter(choices=SPLITS, description="train, val or test")
     index = luigi.IntParameter(description="which of the split's shards")
@@ -34,7 +36,14 @@ class FeaturesTask(StageTask):
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         own = dataclasses.asdict(settings.features)
         del own["center"]  # happens after reading: features are stored as the backbone made them
+        del own["mirrored"]  # whether there is a second set; it is another task's target
         return own
+
+    def fingerprint_without_labels(self) -> str:
+        """As `ShardsTask.fingerprint_without_labels`, of the features alone."""
+        identity = self.identity(self.settings, **self.params)
+        identity["upstream"]["shard"] = self.requires()["shard"].fingerprint_without_labels()
+        return fingerprint(identity)
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
@@ -55,12 +64,28 @@ class FeaturesTask(StageTask):
         total = shard.manifest()["result"]["counts"]["out"]
         phases = shard.phases()
         clips = []
-        for clip in compute_features(shard.records(), backbone, grid=config.grid, batch_frames=config.batch_frames):
+        for clip in compute_features(
+            shard.records(), backbone, grid=config.grid, batch_frames=config.batch_frames, mirrored=self.mirrored
+        ):
             clips.append(clip)
             job.progress(len(clips) / max(total, 1), f"{len(clips)}/{total} clips")
         save_sequences(job.directory / FEATURES, clips, phases=phases, identity=self.fingerprint)
         counts = {"in": total, "out": len(clips), "skipped": 0, "frames": sum(len(clip) for clip in clips)}
         return Made(counts=counts, device=device.name)
+
+
+class MirroredFeaturesTask(FeaturesTask):
+    """Features of one training shard's clips, mirrored left to right: a second set beside the first."""
+
+    mirrored = True
+
+    @classmethod
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        return {**super().own_settings(settings, **params), "mirrored": True}
+
+    @classmethod
+    def readable(cls, settings: Settings, **params: Any) -> str:
+        return f"{super().readable(settings, **params)}-mirrored"
 
 
 def features_tasks(settings: Settings, split: str) -> List[FeaturesTask]:
@@ -78,15 +103,25 @@ def input_tasks(settings: Settings, split: str) -> List[Any]:
     return features_tasks(settings, split) if is_frozen(settings) else shard_tasks(settings, split)
 
 
-def open_source(settings: Settings, tasks: List[Any]) -> Tuple[Any, List[str]]:
-    """The clips that `input_tasks` made, ready to draw from, and the names of the phases."""
+def mirrored_tasks(settings: Settings) -> List[MirroredFeaturesTask]:
+    """The second set of features that training draws from; empty where it has none."""
+    if not (is_frozen(settings) and settings.features.mirrored and settings.augmentation.flip):
+        return []
+    return [MirroredFeaturesTask(split=task.split, index=task.index) for task in shard_tasks(settings, "train")]
+
+
+def open_source(settings: Settings, tasks: List[Any], mirrored: Sequence[Any] = ()) -> Tuple[Any, List[str]]:
+    """The clips that `input_tasks` and `mirrored_tasks` made, ready to draw from, and the names of the phases."""
     from tcc.dataset.batches import FeatureClips, FrameClips
     from tcc.sequences import center
 
     if is_frozen(settings):
         clips, phases = load_features(tasks)
         _refuse_empty(clips, tasks[0].split)
-        return FeatureClips(map(center, clips) if settings.features.center else clips), phases
+        both = [clips, load_features(list(mirrored))[0]] if mirrored else [clips]
+        if settings.features.center:
+            both = [list(map(center, one)) for one in both]
+        return FeatureClips(*both), phases
     records = [record for task in tasks for record in task.records()]
     _refuse_empty(records, tasks[0].split)
     return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from pipeline.base import Job, Made, StageTask, tasks_in_order
-from pipeline.check import CHECK_CSV, CheckTask
+from pipeline.check import CheckTask, read_checks
 from pipeline.embedding import EmbedTask, embeddings_file
 from pipeline.evaluation import EvalTask
 from pipeline.selection import SELECTION, SelectTask
@@ -78,7 +77,7 @@ class ReportTask(StageTask):
             frames=frames,
             phases=phases,
             stages=[task.manifest() for task in tasks_in_order(self)[:-1]],
-            checks=_read_csv(upstream["check"].directory / CHECK_CSV),
+            checks=read_checks(upstream["check"].directory),
         )
         counts = write_report(job.directory / REPORT, inputs, job.settings.report, progress=job.progress)
         return Made(counts=counts)
@@ -90,11 +89,6 @@ def _read_metrics(directory: Path) -> Dict[str, Any]:
         for path in sorted(directory.glob("*.json"))
         if path.name != "manifest.json"
     }
-
-
-def _read_csv(path: Path) -> List[Dict[str, str]]:
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
 
 
 def _read_lines(path: Path) -> List[Dict[str, Any]]:

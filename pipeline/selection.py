@@ -35,6 +35,10 @@ class SelectTask(StageTask):
     def readable(cls, settings: Settings, **params: Any) -> str:
         return run_name(settings)
 
+    @classmethod
+    def clips_needed(cls, settings: Settings) -> Dict[str, int]:
+        return {"val": 1}
+
     def make(self, job: Job) -> Made:
         from tcc.device import open_device
         from tcc.selection import select_checkpoint

@@ -11,12 +11,13 @@ from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import CatalogClip, catalog, chunk_of, read_clip_labels, set_name, split_options
 from pipeline.check import CheckTask
 from pipeline.frames import FramesTask, frame_settings, read_frames_index
-from pipeline.provenance import write_json
+from pipeline.provenance import fingerprint, write_json
 from pipeline.videos import VideosTask, read_ready_made, ready_made_folder
 from tcc.config import SPLITS, Settings
 from tcc.video.dealing import deal
 
 SHARD_INDEX = "index.json"
+_OF_LABELS = ("labels", "phases")
 
 
 class ShardsTask(StageTask):
@@ -65,6 +66,12 @@ class ShardsTask(StageTask):
     def identity(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         """The shard's own clips, their labels and the frame settings only."""
         return {"stage": cls.stage, "version": cls.version, "settings": cls.own_settings(settings, **params)}
+
+    def fingerprint_without_labels(self) -> str:
+        """Fingerprint of the frames alone: for who reads no labels, the same shard whatever they are."""
+        identity = self.identity(self.settings, **self.params)
+        identity["settings"] = {k: v for k, v in identity["settings"].items() if k not in _OF_LABELS}
+        return fingerprint(identity)
 
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:

@@ -1,6 +1,7 @@
 """The parent's side of a stage's child process: start it, pass on its progress, stop it, say why it failed.
 
-The child's standard output carries one JSON object a line: {"fraction", "status"}, then {"done"} or {"error"}.
+The child's standard output carries one JSON object a line: {"fraction", "status"}, and last, if it failed, {"error", "log",
+"traceback"}; the traceback is empty for errors of our own family, which say all that a user needs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any, Dict, Optional, Tuple
 
 from tqdm import tqdm
 
+from pipeline.failures import StageFailed
 from pipeline.provenance import LOG
-from tcc.errors import TccError
 
 _log = logging.getLogger("luigi-interface.pipeline")
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -29,10 +30,6 @@ _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_PAGE_UPDATES = 1.0
 _SECONDS_TO_STOP = 60.0
 _LOG_LINES_SHOWN = 15
-
-
-class StageFailed(TccError):
-    """The work of a stage failed; the message is the child's error."""
 
 
 def run_in_child(task: Any) -> None:
@@ -49,7 +46,7 @@ def run_in_child(task: Any) -> None:
     finally:
         _stop(child)
     if code != 0:
-        raise StageFailed(_reason(task, code, last))
+        raise _failure(task, code, last)
 
 
 def die_with_parent(signal_number: int) -> None:
@@ -129,12 +126,15 @@ def _stop(child: subprocess.Popen[str]) -> None:
         child.stdout.close()
 
 
-def _reason(task: Any, code: int, last: Dict[str, Any]) -> str:
+def _failure(task: Any, code: int, last: Dict[str, Any]) -> StageFailed:
     if "error" in last:
-        return f"{task.task_family}: {last['error']}\n(log: {last['log']})"
+        error, log = f"{task.task_family}: {last['error']}", f"(log: {last['log']})"
+        return StageFailed(f"{error}\n{log}", last["traceback"]) if last["traceback"] else StageFailed(error, log)
     log = task.work_directory / LOG
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return f"{task.task_family}: its process ended early ({how}); run again to continue\n{_tail(log)}(log: {log})"
+    return StageFailed(
+        f"{task.task_family}: its process ended early ({how}); run again to continue\n{_tail(log)}(log: {log})"
+    )
 
 
 def _tail(log: Path) -> str:

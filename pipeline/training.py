@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import set_name
-from pipeline.features import input_tasks, is_frozen, open_source
+from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import Settings
 
@@ -23,7 +23,11 @@ class TrainTask(StageTask):
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        return {"inputs": input_tasks(settings, "train"), "weights": WeightsTask()}
+        return {
+            "inputs": input_tasks(settings, "train"),
+            "mirrored": mirrored_tasks(settings),
+            "weights": WeightsTask(),
+        }
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -35,23 +39,40 @@ class TrainTask(StageTask):
             "optimizer": dataclasses.asdict(settings.optimizer),
             "schedule": dataclasses.asdict(settings.schedule),
             "sampling": dataclasses.asdict(settings.sampling),
-            "augmentation": dataclasses.asdict(settings.augmentation),
+            "augmentation": _augmentation(settings),
             "embedder": dataclasses.asdict(settings.embedder),
             "trained": settings.backbone.trained,
             "center": settings.features.center,
         }
 
     @classmethod
+    def identity(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        """Labels are part of it only where the method reads them: others are not trained again for a corrected label."""
+        whole = super().identity(settings, **params)
+        if not settings.training.reads_labels:
+            tasks = cls.upstream(settings, **params)
+            for name in ("inputs", "mirrored"):
+                whole["upstream"][name] = [task.fingerprint_without_labels() for task in tasks[name]]
+        return whole
+
+    @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
         return run_name(settings)
+
+    @classmethod
+    def clips_needed(cls, settings: Settings) -> Dict[str, int]:
+        return {"train": settings.training.batch_size}
 
     def make(self, job: Job) -> Made:
         from tcc.device import open_device
         from tcc.training.loop import train
 
         device = open_device(job.settings.device.kind)
-        source, _ = open_source(job.settings, self.requires()["inputs"])
-        encoder = build_encoder(job.settings, self.requires()["weights"], source)
+        upstream = self.requires()
+        source, _ = open_source(job.settings, upstream["inputs"], upstream["mirrored"])
+        if not job.settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
+            source.forget_labels()
+        encoder = build_encoder(job.settings, upstream["weights"], source)
         result = train(
             source,
             encoder,
@@ -71,6 +92,20 @@ class TrainTask(StageTask):
             details={"final_losses": result.losses, "warnings": list(result.warnings)},
             device=device.name,
         )
+
+
+def _augmentation(settings: Settings) -> Dict[str, Any]:
+    """What of [augmentation] changes the bytes of a training.
+
+    Raises: SettingsError if it asks for what cannot be done to features.
+    """
+    own = dataclasses.asdict(settings.augmentation)
+    if is_frozen(settings):
+        settings.augmentation.check_for_features()
+        on_features = ("channel_dropout", "flip") if mirrored_tasks(settings) else ("channel_dropout",)
+        return {name: own[name] for name in on_features}
+    del own["channel_dropout"]
+    return own
 
 
 def run_name(settings: Settings) -> str:

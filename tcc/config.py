@@ -202,12 +202,17 @@ class BackboneConfig:
 
     name: str = "efficientnet_lite0"  # efficientnet_lite0, resnet50v2, convnet, vggm
     trained: str = "frozen"  # frozen: features are computed once; batch_norm: only its batch norms; all
-    weights: str = ""  # .npz of pretrained weights; empty: the shipped file, or random where there is none
+    weights: str = ""  # .npz, Keras' .h5, or its folder; random; empty: shipped or published, else random: docs/data.md
+    weights_urls: Tuple[str, ...] = ()  # mirrors of the published file (resnet50v2) or its folder; empty: Keras' own
     weights_sha256: str = ""  # expected SHA-256 of that file; empty: recorded, not checked
     seed: int = 0  # random weights where there are no pretrained ones
 
     def __post_init__(self) -> None:
         check_choice("name", self.name, BACKBONES)
+        if self.weights and self.weights_urls:
+            raise SettingsError(f"weights and weights_urls: give one of them, got {self.weights} besides addresses")
+        if "://" in self.weights:
+            raise SettingsError(f"weights: got the address {self.weights}; addresses go into weights_urls")
         check_choice("trained", self.trained, ("frozen", "batch_norm", "all"))
 
 
@@ -218,6 +223,7 @@ class FeaturesConfig:
     grid: int = 7  # features are average-pooled to grid x grid cells
     center: bool = True  # the embedder sees each clip's features less their mean over the clip, cell by cell
     batch_frames: int = 32  # frames per backbone call (does not change the result's meaning)
+    mirrored: bool = False  # also compute the training clips' features mirrored, for [augmentation] flip
 
     def __post_init__(self) -> None:
         check_at_least("grid", self.grid, 1)
@@ -249,10 +255,40 @@ class AugmentationConfig:
     """[augmentation] Random changes of training clips, drawn once per clip and step."""
 
     channel_dropout: float = 0.3  # share of feature channels that are flattened to their mean (frozen backbone)
-    flip: bool = True  # mirror the frames of every second clip (trained backbone)
+    flip: float = 0.5  # probability that a clip is mirrored (frozen backbone: with [features] mirrored)
+    crop_min_area: float = 1.0  # least share of a frame's area that a random crop keeps; 1: all (trained backbone)
+    brightness: float = 0.1255  # largest shift of the levels, share of 255 (trained backbone)
+    contrast: float = 0.5  # contrast is multiplied by 1 - this to 1 + this (trained backbone)
+    saturation: float = 0.0  # saturation is multiplied by 1 - this to 1 + this (trained backbone)
+    hue: float = 0.0  # largest rotation of the colors, in turns (trained backbone)
+    noise: float = 0.0  # largest standard deviation of Gaussian noise, share of 255 (trained backbone)
 
     def __post_init__(self) -> None:
         check_between("channel_dropout", self.channel_dropout, 0, 0.95)
+        check_between("crop_min_area", self.crop_min_area, 0.01, 1)
+        check_between("hue", self.hue, 0, 0.5)
+        for name in ("flip", "brightness", "contrast", "saturation", "noise"):
+            check_between(name, getattr(self, name), 0, 1)
+
+    def check_for_features(self) -> None:
+        """Raise SettingsError if more is asked for than features of a frozen backbone can be changed by.
+
+        Defaults are let through, without an effect.
+        """
+        for name, off in (
+            ("crop_min_area", 1),
+            ("brightness", 0),
+            ("contrast", 0),
+            ("saturation", 0),
+            ("hue", 0),
+            ("noise", 0),
+        ):
+            value = getattr(self, name)
+            if value not in (off, getattr(AugmentationConfig, name)):
+                raise SettingsError(
+                    f"{name}: {value} changes frames, and a frozen backbone's features are computed once from unchanged "
+                    f"ones; set it to {off}, or train the backbone ([backbone] trained)"
+                )
 
 
 @dataclass(frozen=True)
@@ -373,6 +409,11 @@ class TrainingConfig:
             raise SettingsError(f"batch_size: lav aligns clips in pairs, got {self.batch_size}; give an even number")
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
             check_at_least(name, getattr(self, name), 1)
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the method learns from labels; to all others they are not shown."""
+        return self.method == "supervised"
 
 
 @dataclass(frozen=True)

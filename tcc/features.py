@@ -14,17 +14,17 @@ from tcc.video.shards import ClipRecord, decode_jpegs
 
 
 def compute_features(
-    records: Iterable[ClipRecord], backbone: Any, *, grid: int, batch_frames: int
+    records: Iterable[ClipRecord], backbone: Any, *, grid: int, batch_frames: int, mirrored: bool = False
 ) -> Iterator[ClipSequence]:
     """Features of each clip's frames: values float16 [T, grid, grid, C].
 
     The backbone's output [h, w, C] is averaged over the cells of a grid. The last batch is padded, so that every call has
-    the same shape.
+    the same shape. With `mirrored` each frame is mirrored left to right before the backbone sees it.
     """
     require_device()
     extract = _extractor(backbone, grid)
     for record in records:
-        features = _in_batches(extract, record.frames, batch_frames)
+        features = _in_batches(extract, record.frames, batch_frames, mirrored)
         yield ClipSequence(record.name, record.timestamps, record.frame_labels, features)
 
 
@@ -36,10 +36,13 @@ def _extractor(backbone: Any, grid: int) -> Callable[[Any], tf.Tensor]:
     return extract
 
 
-def _in_batches(extract: Callable[[Any], tf.Tensor], jpegs: List[bytes], batch_frames: int) -> np.ndarray:
+def _in_batches(
+    extract: Callable[[Any], tf.Tensor], jpegs: List[bytes], batch_frames: int, mirrored: bool
+) -> np.ndarray:
     parts = []
     for start in range(0, len(jpegs), batch_frames):
         frames = decode_jpegs(jpegs[start : start + batch_frames])
+        frames = frames[:, :, ::-1] if mirrored else frames
         padding = np.zeros((batch_frames - len(frames), *frames.shape[1:]), frames.dtype)
         parts.append(extract(np.concatenate([frames, padding])).numpy()[: len(frames)])
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""From clips to batches, every step: sampling, augmentation, batches. NumPy only, on the host, from (seed, step)."""
+"""From clips to batches, every step: sampling, augmentation, batches. NumPy and OpenCV, on the host, from (seed, step)."""
 
 from tcc.dataset.batches import Batch, Clips, FeatureClips, FrameClips, draw_batch, draw_clips, draw_views, prefetch
 from tcc.dataset.sampling import (

@@ -15,8 +15,10 @@ from typing import Any, Callable, Deque, Generator, Iterable, List, Optional, Se
 import numpy as np
 
 from tcc.config import AugmentationConfig, SamplingConfig
-from tcc.dataset.augment import flatten_channels, flip_horizontally
+from tcc.dataset.augment import FrameChange, draw_channels, draw_flip, draw_frame_change, flatten_channels
+from tcc.dataset.decoding import FrameDecoder, FrameRequest
 from tcc.dataset.sampling import (
+    View,
     context_indices,
     draw_frame_indices,
     positive_indices,
@@ -24,10 +26,10 @@ from tcc.dataset.sampling import (
     sample_two_views,
 )
 from tcc.errors import SettingsError, ShapeError
-from tcc.sequences import ClipSequence
+from tcc.sequences import UNLABELLED, ClipSequence
 
 # What a generator is for; part of its seed. Never zero: NumPy's seeds ignore trailing zeros.
-ORDER, FRAMES, POSITIVES, AUGMENTATION, DROPOUT, TRIPLETS, CYCLES = 1, 2, 3, 4, 5, 6, 7
+ORDER, FRAMES, POSITIVES, CHANNELS, DROPOUT, TRIPLETS, CYCLES = 1, 2, 3, 4, 5, 6, 7
 
 
 def seeded_generator(seed: int, position: int, purpose: int) -> np.random.Generator:
@@ -57,22 +59,50 @@ class Clips:
     def __len__(self) -> int:
         return len(self.names)
 
+    def forget_labels(self) -> None:
+        """Make every frame unlabelled."""
+        self.labels = [np.full_like(one, UNLABELLED) for one in self.labels]
+
     def gather(self, clip: int, indices: np.ndarray) -> np.ndarray:
         """Values of frames of one clip: indices of any shape [...] -> [..., h, w, C]."""
         raise NotImplementedError
 
-    def augment(self, values: np.ndarray, augmentation: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
-        """A random change of one clip's values [..., h, w, C] that leaves the action as it is."""
+    def draw_changes(
+        self, clips: Sequence[int], augmentation: AugmentationConfig, *, seed: int, step: int
+    ) -> List[Any]:
+        """For each of the clips a random change, for `gather_batch`, that leaves its action as it is.
+
+        A clip that is named twice, for two views, gets two.
+        """
         raise NotImplementedError
+
+    def gather_batch(self, clips: Sequence[int], indices: Sequence[np.ndarray], changes: Sequence[Any]) -> np.ndarray:
+        """Values of frames of several clips, changed: B indices of one shape [...] -> [B, ..., h, w, C].
+
+        Args:
+          changes: for each clip what `draw_changes` made; None leaves its values as they are.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FeatureChange:
+    """One change of a clip's features: from the mirrored set, and which channels [C] are flattened, if any."""
+
+    mirrored: bool
+    flattened: Optional[np.ndarray]
 
 
 class FeatureClips(Clips):
     """Clips as features of a frozen backbone, [T, h, w, C] each, as they are stored (float16).
 
-    Raises: ShapeError if there is no clip, or they differ in the shape of a frame's features.
+    Args:
+      clips: the features.
+      mirrored: features of the same clips with every frame mirrored, which `[augmentation] flip` draws from.
+    Raises: ShapeError if there is no clip, they differ in the shape of a frame's features, or the mirrored clips are others.
     """
 
-    def __init__(self, clips: Iterable[ClipSequence]):
+    def __init__(self, clips: Iterable[ClipSequence], mirrored: Optional[Iterable[ClipSequence]] = None):
         clips = list(clips)
         super().__init__(
             [clip.name for clip in clips], [clip.timestamps for clip in clips], [clip.labels for clip in clips]
@@ -83,24 +113,58 @@ class FeatureClips(Clips):
             raise ShapeError(f"clips: expected features [T, h, w, C] of one shape [h, w, C], got {shapes}")
         self.feature_shape = shapes[0]
         self.feature_channels = shapes[0][-1]
+        self.mirrored_values = None if mirrored is None else self._mirrored_values(list(mirrored))
 
     def gather(self, clip: int, indices: np.ndarray) -> np.ndarray:
         return self.values[clip][indices]
 
-    def augment(self, values: np.ndarray, augmentation: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
-        share = augmentation.channel_dropout
-        return flatten_channels(values, share=share, rng=rng) if share else values
+    def draw_changes(
+        self, clips: Sequence[int], augmentation: AugmentationConfig, *, seed: int, step: int
+    ) -> List[Any]:
+        augmentation.check_for_features()
+        share, rng = augmentation.channel_dropout, seeded_generator(seed, step, CHANNELS)
+        return [
+            FeatureChange(
+                mirrored=self.mirrored_values is not None
+                and draw_flip(augmentation, seed=seed, step=step, clip=clip, view=view),
+                flattened=draw_channels(self.feature_channels, share, rng=rng) if share else None,
+            )
+            for clip, view in zip(clips, _views(clips))
+        ]
+
+    def gather_batch(self, clips: Sequence[int], indices: Sequence[np.ndarray], changes: Sequence[Any]) -> np.ndarray:
+        return np.stack([self._changed(*request) for request in zip(clips, indices, changes)])
+
+    def _changed(self, clip: int, indices: np.ndarray, change: Optional[FeatureChange]) -> np.ndarray:
+        if change is None:
+            return self.gather(clip, indices)
+        values = self.mirrored_values if change.mirrored and self.mirrored_values is not None else self.values
+        chosen = values[clip][indices]
+        return chosen if change.flattened is None else flatten_channels(chosen, change.flattened)
+
+    def _mirrored_values(self, mirrored: List[ClipSequence]) -> List[np.ndarray]:
+        values = [clip.values for clip in mirrored]
+        same_names = [clip.name for clip in mirrored] == self.names
+        if not same_names or [one.shape for one in values] != [one.shape for one in self.values]:
+            raise ShapeError(
+                "mirrored: must be the same clips in the same order and of the same shapes as clips; "
+                "compute both sets from the same shards with the same backbone"
+            )
+        return values
 
 
 class FrameClips(Clips):
-    """Clips as JPEG frames; only the frames that are asked for are decoded, each once per call.
+    """Clips as JPEG frames; only the frames that are asked for are decoded, each once per call, in several threads.
+
+    Values are uint8 RGB [..., H, W, 3].
 
     Args:
       records: objects with name, timestamps, frame_labels and frames (a list of JPEG bytes), as
         `tcc.video.shards.read_records` yields them.
+      threads: that decode and change frames; None: as many as there are processors, two to eight. The result is the same.
     """
 
-    def __init__(self, records: Iterable[Any]):
+    def __init__(self, records: Iterable[Any], *, threads: Optional[int] = None):
         records = list(records)
         super().__init__(
             [record.name for record in records],
@@ -108,17 +172,26 @@ class FrameClips(Clips):
             [record.frame_labels for record in records],
         )
         self._jpegs = [record.frames for record in records]
+        self._decoder = FrameDecoder(threads)
 
     def gather(self, clip: int, indices: np.ndarray) -> np.ndarray:
-        from tcc.video.shards import decode_jpegs
+        return self.gather_batch([clip], [np.asarray(indices)], [None])[0]
 
-        indices = np.asarray(indices)
-        needed, where = np.unique(indices.reshape(-1), return_inverse=True)
-        frames = decode_jpegs([self._jpegs[clip][index] for index in needed])
-        return frames[where.reshape(indices.shape)]
+    def draw_changes(
+        self, clips: Sequence[int], augmentation: AugmentationConfig, *, seed: int, step: int
+    ) -> List[Any]:
+        return [
+            draw_frame_change(augmentation, seed=seed, step=step, clip=clip, view=view)
+            for clip, view in zip(clips, _views(clips))
+        ]
 
-    def augment(self, values: np.ndarray, augmentation: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
-        return flip_horizontally(values, rng=rng) if augmentation.flip else values
+    def gather_batch(self, clips: Sequence[int], indices: Sequence[np.ndarray], changes: Sequence[Any]) -> np.ndarray:
+        return self._decoder.decode(
+            [
+                FrameRequest(self.names[clip], self._jpegs[clip], frames, change or FrameChange())
+                for clip, frames, change in zip(clips, indices, changes)
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -181,10 +254,8 @@ def draw_batch(
     Raises: SettingsError if there are fewer clips than `batch_size`.
     """
     clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
-    frames_rng, positives_rng, augmentation_rng = (
-        seeded_generator(seed, step, purpose) for purpose in (FRAMES, POSITIVES, AUGMENTATION)
-    )
-    inputs, chosen = [], []
+    frames_rng, positives_rng = (seeded_generator(seed, step, purpose) for purpose in (FRAMES, POSITIVES))
+    shown, chosen = [], []
     for clip in clips:
         length = int(source.lengths[clip])
         anchors = draw_frame_indices(length, sampling, frames_rng)
@@ -192,7 +263,8 @@ def draw_batch(
         if positive_window:
             positives = positive_indices(anchors, window=positive_window, rng=positives_rng)
             anchors = np.concatenate([anchors, positives])
-        inputs.append(_gather(source, clip, anchors, sampling, augmentation, augmentation_rng))
+        shown.append(anchors)
+    inputs = _inputs(source, step, clips, shown, seed=seed, sampling=sampling, augmentation=augmentation)
     return _batch(source, step, clips, inputs, chosen)
 
 
@@ -218,43 +290,52 @@ def draw_views(
     Raises: SettingsError if there are fewer clips than `batch_size`.
     """
     clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
-    frames_rng, augmentation_rng = (seeded_generator(seed, step, purpose) for purpose in (FRAMES, AUGMENTATION))
-    inputs, views = [], []
+    rng = seeded_generator(seed, step, FRAMES)
+    views: List[View] = []
     for clip in clips:
         length = int(source.lengths[clip])
-        for view in sample_two_views(length, sampling.num_frames, region=region, overlap=overlap, rng=frames_rng):
-            inputs.append(_gather(source, clip, view.frames, sampling, augmentation, augmentation_rng))
-            views.append(view)
+        views += sample_two_views(length, sampling.num_frames, region=region, overlap=overlap, rng=rng)
+    shown = [view.frames for view in views]
+    inputs = _inputs(source, step, clips, shown, seed=seed, sampling=sampling, augmentation=augmentation)
     valid = np.stack([view.valid for view in views]).astype(np.float32)
-    return dataclasses.replace(_batch(source, step, clips, inputs, [view.frames for view in views]), valid=valid)
+    return dataclasses.replace(_batch(source, step, clips, inputs, shown), valid=valid)
 
 
-def _gather(
+def _inputs(
     source: Clips,
-    clip: int,
-    frames: np.ndarray,
+    step: int,
+    clips: np.ndarray,
+    shown: Sequence[np.ndarray],
+    *,
+    seed: int,
     sampling: SamplingConfig,
     augmentation: Optional[AugmentationConfig],
-    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Inputs of some frames of one clip, changed by one draw."""
-    values = source.gather(clip, clip_windows(frames, int(source.lengths[clip]), sampling))
-    return source.augment(values, augmentation, rng) if augmentation else values
+    """For each row its frames with their context, changed by one draw a row; each clip has the same number of rows."""
+    rows = _clips_of_rows(clips, len(shown)).tolist()
+    windows = [clip_windows(frames, int(source.lengths[clip]), sampling) for clip, frames in zip(rows, shown)]
+    changes: List[Any] = [None] * len(rows)
+    if augmentation:
+        changes = source.draw_changes(rows, augmentation, seed=seed, step=step)
+    return source.gather_batch(rows, windows, changes)
 
 
-def _batch(
-    source: Clips, step: int, clips: np.ndarray, inputs: List[np.ndarray], frame_indices: List[np.ndarray]
-) -> Batch:
+def _batch(source: Clips, step: int, clips: np.ndarray, inputs: np.ndarray, frame_indices: List[np.ndarray]) -> Batch:
     """Rows of inputs, the same number for each clip, with what belongs to them."""
     rows = _clips_of_rows(clips, len(inputs))
     return Batch(
         step=step,
         clips=clips,
-        inputs=np.stack(inputs),
+        inputs=inputs,
         frame_indices=np.stack(frame_indices).astype(np.int32),
         sequence_lengths=source.lengths[rows].astype(np.int32),
         labels=np.stack([source.labels[clip][frames] for clip, frames in zip(rows, frame_indices)]).astype(np.int32),
     )
+
+
+def _views(clips: Sequence[int]) -> List[int]:
+    """For each row of a batch, which view of its clip it is: how often the clip came before."""
+    return [clips[:row].count(clip) for row, clip in enumerate(clips)]
 
 
 def _clips_of_rows(clips: np.ndarray, num_rows: int) -> np.ndarray:

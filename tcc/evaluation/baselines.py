@@ -108,12 +108,27 @@ def principal_components(
 
 
 def _directions(centred: np.ndarray, count: int) -> np.ndarray:
-    """The `count` first principal directions, [D, count]; the largest number of each is positive."""
-    size = centred.shape[1]
-    _, vectors = linalg.eigh(centred.T @ centred, subset_by_index=[size - count, size - 1])
-    vectors = vectors[:, ::-1]
+    """The `count` first principal directions, [D, count]; the largest number of each is positive.
+
+    From the products of frames where there are fewer frames N than dimensions D: N^2 D instead of D^3, which for a grid of
+    1024 channels is minutes. There a direction without variance is zero.
+    """
+    frames, size = centred.shape
+    if frames < size:
+        variances, vectors = _last_eigenvectors(centred @ centred.T, count)
+        lengths = np.sqrt(np.maximum(variances, 0))
+        counts = lengths > lengths[0] * np.sqrt(size * np.finfo(np.float64).eps)
+        vectors = centred.T @ np.divide(vectors, lengths, out=np.zeros_like(vectors), where=counts)
+    else:
+        _, vectors = _last_eigenvectors(centred.T @ centred, count)
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(count)]
     return vectors * np.sign(largest)
+
+
+def _last_eigenvectors(products: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    size = len(products)
+    values, vectors = linalg.eigh(products, subset_by_index=[size - count, size - 1])
+    return values[::-1], vectors[:, ::-1]
 
 
 def _grid(clip: ClipSequence, *, cells: int) -> np.ndarray:

@@ -22,6 +22,7 @@ Annotations = Dict[str, Dict[str, Sequence[float]]]
 
 # All numbers below the highest one count as phases; a slip of the pen must not make a million of them.
 _MAX_PHASES = 1000
+_LAST_MICROSECOND = 9e15  # 285 years; also keeps integers of any length out of float()
 _NESTING = '{video: {annotator: {"0": [start, end], ...}}} with times in microseconds'
 
 
@@ -183,7 +184,7 @@ def _phase_number(phase: str, where: str) -> str:
 
 def _interval(value: Any, where: str) -> Sequence[float]:
     numbers = value if isinstance(value, list) else []
-    if len(numbers) != 2 or not all(type(one) in (int, float) and math.isfinite(one) for one in numbers):
+    if len(numbers) != 2 or not all(type(one) in (int, float) and abs(one) < _LAST_MICROSECOND for one in numbers):
         raise LabelError(f"{where}: {_shown(value)} is not a start and an end; write [start, end] in microseconds")
     if min(numbers) < 0:
         raise LabelError(f"{where}: {_shown(value)} has a negative time; times count from the clip's first frame")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from tcc.config import SPLITS
-from tcc.video.container import too_few
+from tcc.video.container import incomplete
 from tcc.video.inventory import UNREADABLE
 
 _TEXT_COLUMNS = (
@@ -111,7 +111,7 @@ def _problems(
     if frames.get("black"):
         problems.append("black: no sampled frame shows anything; record it again or remove it")
     missing, expected = _missing(row, frames)
-    if not problems and too_few(expected - missing, expected):
+    if not problems and incomplete(expected - missing, expected):
         problems.append(_tell_missing(missing, expected))
     problems += _duplicate(row, same.get(row["sha256"], []))
     return problems
@@ -119,7 +119,7 @@ def _problems(
 
 def _warnings(row: Mapping[str, Any], frames: Mapping[str, Any]) -> List[str]:
     missing, expected = _missing(row, frames)
-    few = missing and not too_few(expected - missing, expected)
+    few = missing and not incomplete(expected - missing, expected)
     return [f"{row['name']}: {_tell_missing(missing, expected)}"] if few else []
 
 
@@ -163,19 +163,31 @@ def summary(checks: Sequence[ClipCheck]) -> str:
     return f"{len(checks)} clips, {bad} with problems{share}"
 
 
-def split_warnings(checks: Sequence[ClipCheck], batch_size: int) -> List[str]:
-    """What a whole run will stop at for want of clips: empty splits, and fewer clips to train on than a batch takes."""
-    usable = Counter(one.split for one in checks if one.sampled)
-    fix = "give more clips, or other splits"
-    warnings = [
-        f"no usable clip in the {split} split, a whole run needs one; {fix}" for split in SPLITS if not usable[split]
-    ]
-    if 0 < usable["train"] < batch_size:
-        warnings.append(
-            f"{usable['train']} usable clips to train on, a batch takes [training] batch_size = {batch_size} different ones;"
-            f" {fix}"
-        )
-    return warnings
+def usable_clips(checks: Sequence[ClipCheck]) -> Dict[str, int]:
+    """How many clips of each split were decoded."""
+    return Counter(one.split for one in checks if one.sampled)
+
+
+def too_few(clips: Mapping[str, int], needed: Mapping[str, int]) -> List[str]:
+    """What a run stops at for want of clips: empty splits, and fewer clips to train on than a batch takes; with the fix.
+
+    Args:
+      clips: how many each split has.
+      needed: how many of each the run takes; of the training split, [training] batch_size.
+    """
+    counts = {split: clips.get(split, 0) for split in SPLITS}
+    return [_too_few(split, counts[split], needed[split]) for split in SPLITS if counts[split] < needed.get(split, 0)]
+
+
+def _too_few(split: str, count: int, needed: int) -> str:
+    fix = "give more clips, or other splits ([videos] splits, [clips] train_fraction and val_fraction)"
+    if count == 0:
+        return f"no usable clip in the {split} split, a whole run needs {needed} or more; {fix}"
+    lower = f"lower batch_size to {count}, " if count > 1 else ""
+    are = "clips are" if count > 1 else "clip is"
+    return (
+        f"{count} usable {are} in the {split} split, and [training] batch_size = {needed} takes {needed}; {lower}{fix}"
+    )
 
 
 def too_many(checks: Sequence[ClipCheck], allowed: float) -> str:

@@ -10,6 +10,7 @@ from typing import Dict, Mapping, Sequence, Set, Tuple
 
 from tcc.errors import LabelError
 from tcc.video.clip_rows import NAMED_PROBLEMS, place
+from tcc.video.inventory import VIDEO_SUFFIXES
 
 
 def resolve_names(lines: Mapping[str, int], names: Sequence[str], path: str) -> Tuple[Dict[str, str], Dict[str, str]]:
@@ -24,7 +25,7 @@ def resolve_names(lines: Mapping[str, int], names: Sequence[str], path: str) -> 
     """
     shortened: Dict[str, Set[str]] = defaultdict(set)
     for name in names:
-        for short in _short_names(name):
+        for short in short_names(name):
             shortened[_composed(short)].add(name)
     resolved: Dict[str, str] = {}
     unknown: Dict[str, str] = {}
@@ -48,8 +49,11 @@ def resolve_names(lines: Mapping[str, int], names: Sequence[str], path: str) -> 
     return resolved, unknown
 
 
-def _short_names(name: str) -> Set[str]:
+def short_names(name: str) -> Set[str]:
+    """A name without its folder, its suffix, and both; `run.2` is a folder of images and has no suffix."""
     path = PurePosixPath(name)
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return {name, path.name}
     return {name, path.name, path.stem, path.with_suffix("").as_posix()}
 
 

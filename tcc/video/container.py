@@ -88,19 +88,19 @@ class VideoIndex:
 
 def check_complete(path: Union[str, Path], found: int, expected: int) -> None:
     """Raise UnusableVideo if the container holds fewer frames than a clip may lack without losing its meaning."""
-    if too_few(found, expected):
+    if incomplete(found, expected):
         raise UnusableVideo(path, f"truncated: {found} of {expected} frames; copy or record the file again")
 
 
 def check_decoded(path: Union[str, Path], decoded: int, expected: int) -> None:
     """The same of frames that are there and cannot be decoded."""
-    if too_few(decoded, expected):
+    if incomplete(decoded, expected):
         raise UnusableVideo(
             path, f"damaged: {decoded} of {expected} frames can be decoded; copy or record the file again"
         )
 
 
-def too_few(found: int, expected: int) -> bool:
+def incomplete(found: int, expected: int) -> bool:
     """Whether more frames are missing than a clip may lack without losing its meaning."""
     return expected - found > max(MISSING_FRAMES_ALLOWED, MISSING_FRACTION_ALLOWED * expected)
 

@@ -18,6 +18,8 @@ from tcc.video.phase_names import name_phases
 SEGMENT_COLUMNS = ("clip", "start_seconds", "end_seconds", "phase")
 FRAME_COLUMNS = ("clip", "frame", "phase")
 _FRAME_NUMBER = re.compile(r"[0-9]{1,9}")
+# Stricter than float(), which also takes 1_5, nan and digits of other scripts.
+_SECONDS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 def read_label_csv(path: Union[str, Path], *, drop: bool, phases: Sequence[str]) -> Labels:
@@ -80,7 +82,8 @@ def _read_segments(path: str, rows: Iterable[Row], drop: bool) -> Tuple[Dict[str
 
 
 def _segment(row: Row, drop: bool) -> Segment:
-    start, end = (_seconds(row, name) for name in ("start_seconds", "end_seconds"))
+    start = _seconds(row, "start_seconds")
+    end = _seconds(row, "end_seconds") if row.values["end_seconds"] else math.inf
     if start < 0:
         raise row.refuse(f"start_seconds {start} is negative; times count from the clip's first frame")
     if end < start or (end == start and not drop):
@@ -93,18 +96,22 @@ def _segment(row: Row, drop: bool) -> Segment:
 
 def _seconds(row: Row, column: str) -> float:
     text = row.values[column]
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise row.refuse(f"{column} {text!r} is not a number; write seconds with a decimal point, such as 1.5")
-    return value
+    if not _SECONDS.fullmatch(text) or math.isinf(float(text)):
+        until_end = "; or leave it empty: until the end of the clip" if column == "end_seconds" else ""
+        raise row.refuse(
+            f"{column} {text!r} is not a number; write seconds with a decimal point, such as 1.5{until_end}"
+        )
+    return float(text)
 
 
 def _ordered(path: str, clip: str, segments: List[Segment]) -> List[Segment]:
     ordered = sorted(segments, key=lambda segment: (segment.start_seconds, segment.line))
     for before, after in zip(ordered, ordered[1:]):
+        if math.isinf(before.end_seconds):
+            raise LabelError(
+                f"{path}, {place(before.line, clip)}: {before.phase} has no end_seconds, and {after.phase} of line"
+                f" {after.line} comes after it; write its end, only the last segment of a clip may do without"
+            )
         if nanoseconds(after.start_seconds) < nanoseconds(before.end_seconds):
             raise LabelError(
                 f"{path}, {place(after.line, clip)}: {after.phase} starts at {after.start_seconds}, inside"

@@ -40,8 +40,8 @@ class Splits:
 def read_labels(path: Union[str, Path], *, bad_labels: str = "refuse", phases: Sequence[str] = ()) -> Labels:
     """Read a label file of one of three formats.
 
-    CSV with clip,start_seconds,end_seconds,phase: half-open segments. A row with a clip and nothing but its split or
-      group tells only that.
+    CSV with clip,start_seconds,end_seconds,phase: half-open segments; without end_seconds, the last segment of a clip
+      lasts until its end. A row with a clip and nothing but its split or group tells only that.
     CSV with clip,frame,phase: frames of the source video from 0; frames without a row or phase are unlabelled.
     JSON, told by its suffix: {video: {annotator: {"0": [start_us, end_us], ...}}} of the reference, whose annotators
       are merged; before its first segment a clip has the phase of that one, after the last one the phase of the last.

@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Type, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, Union
 
 import numpy as np
 import simplejpeg
@@ -228,27 +228,41 @@ def decode_jpegs(frames: Sequence[bytes]) -> np.ndarray:
     """
     if not frames:
         raise ShardError("no frames to decode; a clip has at least one")
-    height, width = _jpeg_size(frames[0], 0)
+    height, width = jpeg_size(frames[0], number=0)
     images = np.empty((len(frames), height, width, 3), np.uint8)
     for number, frame in enumerate(frames):
-        size = _jpeg_size(frame, number)
-        if size != (height, width):
-            raise ShardError(
-                f"frame {number} has {size[1]}x{size[0]} pixels, frame 0 has {width}x{height}; write the shard again"
-            )
-        try:
-            # As tf.image.decode_jpeg does it by default, so that the reference's frames come out the same bit for bit.
-            images[number] = simplejpeg.decode_jpeg(frame, colorspace="RGB", fastdct=True, fastupsample=False)
-        except ValueError as error:
-            raise ShardError(f"frame {number} is no JPEG ({error}); write the shard again") from error
+        decode_jpeg(frame, images[number], number=number)
     return images
 
 
-def _jpeg_size(frame: bytes, number: int) -> Any:
+def decode_jpeg(frame: bytes, image: np.ndarray, *, number: int) -> None:
+    """Decode one JPEG image into `image`, uint8 RGB [H, W, 3], contiguous.
+
+    Raises: ShardError naming the frame by its number if it is no JPEG or of another size.
+    """
+    size, expected = jpeg_size(frame, number=number), image.shape[:2]
+    if size != expected:
+        raise ShardError(
+            f"frame {number} has {size[1]}x{size[0]} pixels, expected {expected[1]}x{expected[0]} as the first; "
+            "write the shard again"
+        )
     try:
-        return simplejpeg.decode_jpeg_header(frame)[:2]
+        # As tf.image.decode_jpeg does it by default, so that the reference's frames come out the same bit for bit.
+        simplejpeg.decode_jpeg(frame, colorspace="RGB", fastdct=True, fastupsample=False, buffer=image)
     except ValueError as error:
         raise ShardError(f"frame {number} is no JPEG ({error}); write the shard again") from error
+
+
+def jpeg_size(frame: bytes, *, number: int) -> Tuple[int, int]:
+    """Height and width of a JPEG image, from its head.
+
+    Raises: ShardError naming the frame by its number if it is none.
+    """
+    try:
+        height, width = simplejpeg.decode_jpeg_header(frame)[:2]
+    except ValueError as error:
+        raise ShardError(f"frame {number} is no JPEG ({error}); write the shard again") from error
+    return height, width
 
 
 class ClipWriter:

@@ -1,4 +1,4 @@
-"""Files of weights: an .npz without pickle, one float32 array per key "<layer>/<weight>"."""
+"""Files of weights: an .npz without pickle, one float32 array per key "<layer>/<weight>"; Keras' files into the same."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, Dict, Mapping, Union
 import numpy as np
 
 from tcc.errors import WeightsError
+from tcc.weights.h5 import is_keras_file, load_keras
+from tcc.weights.registry import published
 
 PathLike = Union[str, Path]
 
@@ -71,16 +73,28 @@ def load_into(module: Any, path: PathLike, *, sha256: str = "") -> None:
     """Assign a file's arrays to the variables of a module; all keys must match, else nothing is assigned.
 
     Args:
-      module: has `named_variables()`, a dictionary of variables by key, as every backbone has.
-      path: the .npz file.
+      module: has `named_variables()`, a dictionary of variables by key, as every backbone has; for a file of Keras
+        also `name_`, what [backbone] name calls it.
+      path: the .npz file, or a file of Keras (.h5).
       sha256: expected SHA-256; empty: not checked.
     Raises: WeightsError if the file cannot be used, or a key is missing, unknown, or of another shape.
     """
-    arrays = load(path, sha256=sha256)
     variables = module.named_variables()
-    _check_keys(path, arrays, variables)
+    if is_keras_file(path):
+        arrays = _load_keras_for(module.name_, path, variables, sha256)
+    else:
+        arrays = load(path, sha256=sha256)
+        _check_keys(path, arrays, variables)
     for key, variable in variables.items():
         variable.assign(arrays[key].astype(np.float32))
+
+
+def _load_keras_for(name: str, path: PathLike, variables: Mapping[str, Any], sha256: str) -> Dict[str, np.ndarray]:
+    if sha256:
+        check_sha256(path, sha256)
+    known = published(name)
+    shapes = {key: tuple(variable.shape) for key, variable in variables.items()}
+    return load_keras(path, shapes, network=name, layers_beyond=known.layers_beyond if known else ())
 
 
 def _check_keys(path: PathLike, arrays: Mapping[str, np.ndarray], variables: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ def test_every_stage_has_a_whole_target(finished):
     stages = {target.split("/")[0] for target in finished.manifests()}
     assert stages == {
         "sources", "clips", "frames", "shards", "weights", "features", "checkpoints", "selections", "embeddings",
-        "evaluations", "reports",
+        "evaluations", "reports", "checks",
     }  # fmt: skip
     for result in finished.results().values():
         assert {"in", "out", "skipped"} <= set(result["counts"])
@@ -77,6 +77,30 @@ def test_an_evaluation_setting_reruns_evaluation_and_report_only(finished, tmp_p
     code, told = project.run("RunAll", TCC_EVALUATION_TAU_FRAME_STRIDE="1")
     assert code == 0, told
     assert changed(before, project.manifests()) == ["evaluations", "reports"]
+
+
+def test_mirrored_features_are_a_second_set_that_training_alone_draws_from(finished, tmp_path):
+    project = copy_of(finished, tmp_path)
+    before = project.manifests()
+    code, told = project.run("TrainTask", TCC_FEATURES_MIRRORED="true")
+    assert code == 0, told
+    made = sorted(set(project.manifests()) - set(before))
+    assert {target.split("/")[0] for target in made} == {"checkpoints", "features"}
+    assert all("-train" in target and "-mirrored-" in target for target in made if target.startswith("features/"))
+    assert all(project.manifests()[target] == before[target] for target in before)
+
+
+def test_a_trained_backbone_sees_augmented_frames(finished, tmp_path):
+    project = copy_of(finished, tmp_path)
+    trained = {"TCC_BACKBONE_NAME": "convnet", "TCC_BACKBONE_TRAINED": "all", "TCC_TRAINING_NUM_STEPS": "2"}
+    losses = []
+    for options in ({}, {"TCC_AUGMENTATION_CROP_MIN_AREA": "0.5", "TCC_AUGMENTATION_NOISE": "0.1"}):
+        before = project.manifests()
+        code, told = project.run("TrainTask", **trained, **options)
+        assert code == 0, told
+        (made,) = {name for name in project.manifests() if name.startswith("checkpoints/")} - set(before)
+        losses.append(project.results()[made]["final_losses"]["loss"])
+    assert losses[0] != losses[1]
 
 
 def test_two_workers_give_the_same_results(finished, project):

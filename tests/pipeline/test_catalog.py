@@ -9,10 +9,31 @@ import time
 import luigi.cmdline_parser
 import pytest
 
-from pipeline import FeaturesTask, FramesTask, RunAll, ShardsTask, TrainTask
+from pipeline import (
+    EmbedTask,
+    EvalTask,
+    FeaturesTask,
+    FramesTask,
+    MirroredFeaturesTask,
+    RunAll,
+    SelectTask,
+    ShardsTask,
+    TrainTask,
+)
 from pipeline import settings as settings_module
 from pipeline.catalog import catalog
-from tcc.config import ExecutionConfig, RenderingConfig, Settings, ShardsConfig, VideosConfig
+from tcc.config import (
+    METHODS,
+    BackboneConfig,
+    ExecutionConfig,
+    FeaturesConfig,
+    FramesConfig,
+    RenderingConfig,
+    Settings,
+    ShardsConfig,
+    TrainingConfig,
+    VideosConfig,
+)
 from tcc.errors import LabelError, SettingsError, VideoError
 
 
@@ -67,6 +88,55 @@ def test_centering_makes_another_training_of_the_same_features(folder):
     assert features == same_features and training != other_training
 
 
+def test_mirrored_features_stand_beside_the_others_and_make_another_training(folder):
+    plain = settings_for(folder)
+    mirrored = dataclasses.replace(plain, features=dataclasses.replace(plain.features, mirrored=True))
+    both = []
+    for settings in (plain, mirrored):
+        with settings_module.using(settings):
+            first, second = FeaturesTask(split="train", index=0), MirroredFeaturesTask(split="train", index=0)
+            both.append((first.fingerprint, second.fingerprint, TrainTask().fingerprint))
+            assert second.directory.parent == first.directory.parent and "-mirrored-" in second.directory.name
+            drawn_from = [type(task) for task in TrainTask().requires()["mirrored"]]
+            assert set(drawn_from) == ({MirroredFeaturesTask} if settings.features.mirrored else set())
+            assert MirroredFeaturesTask not in {type(task) for task in EvalTask().requires()["test_features"]}
+    (features, second_set, training), (same_features, same_second_set, other_training) = both
+    assert (features, second_set) == (same_features, same_second_set) and features != second_set
+    assert training != other_training
+
+
+def with_options(settings, **sections):
+    return dataclasses.replace(
+        settings, **{name: dataclasses.replace(getattr(settings, name), **o) for name, o in sections.items()}
+    )
+
+
+def training_fingerprint(settings):
+    with settings_module.using(settings):
+        return TrainTask().fingerprint
+
+
+def test_augmentations_make_another_training_only_where_they_apply(folder):
+    frozen = settings_for(folder)
+    trained = with_options(frozen, backbone={"trained": "all"})
+    mirrored = with_options(frozen, features={"mirrored": True})
+    expected = [
+        ({"brightness": 0.0}, [False, True, False]),
+        ({"flip": 0.25}, [False, True, True]),
+        ({"channel_dropout": 0.1}, [True, False, True]),
+    ]
+    for options, changes in expected:
+        pairs = [(one, with_options(one, augmentation=options)) for one in (frozen, trained, mirrored)]
+        assert [training_fingerprint(one) != training_fingerprint(other) for one, other in pairs] == changes
+
+
+def test_augmentations_of_frames_are_refused_for_features_before_anything_runs(folder):
+    frozen = settings_for(folder)
+    with pytest.raises(SettingsError, match=r"noise: 0\.1 changes frames, .* set it to 0, or train the backbone"):
+        training_fingerprint(with_options(frozen, augmentation={"noise": 0.1}))
+    training_fingerprint(with_options(frozen, augmentation={"noise": 0.1}, backbone={"trained": "all"}))
+
+
 def test_a_replaced_clip_redoes_its_chunk_and_its_shard_alone(folder):
     before = fingerprints(settings_for(folder))
     (folder / "clip_07.mp4").write_bytes(b"another take")
@@ -112,9 +182,45 @@ def test_a_label_redoes_the_shard_of_its_clip_but_no_frames(folder, tmp_path):
     before = fingerprints(settings_for(folder, labels=str(labels)))
     rows[3] = "clip_03.mp4,0,1.2,reach\nclip_03.mp4,1.2,2,lift\n"
     labels.write_text("clip,start_seconds,end_seconds,phase\n" + "".join(rows))
-    changed = stale(before, fingerprints(settings_for(folder, labels=str(labels))))
-    assert len([name for name in changed if name != "training"]) == 1
-    assert not [name for name in changed if name.startswith("chunk")]
+    (changed,) = stale(before, fingerprints(settings_for(folder, labels=str(labels))))
+    assert changed.startswith(("train", "val", "test")) and changed != "training"
+
+
+@pytest.mark.parametrize("backbone, mirrored", [("frozen", False), ("frozen", True), ("all", False)])
+@pytest.mark.parametrize("method", METHODS)
+def test_only_a_method_that_reads_labels_is_trained_again_for_a_label(folder, tmp_path, method, backbone, mirrored):
+    """What is done after training depends on labels, and is done again."""
+    labels = tmp_path / "labels.csv"
+    found = []
+    for end in ("1", "1.2"):
+        rows = [f"clip_{index:02d}.mp4,0,{end},reach\nclip_{index:02d}.mp4,{end},2,lift\n" for index in range(40)]
+        labels.write_text("clip,start_seconds,end_seconds,phase\n" + "".join(rows))
+        settings = dataclasses.replace(
+            settings_for(folder, labels=str(labels)),
+            training=TrainingConfig(method=method),
+            backbone=BackboneConfig(trained=backbone),
+            features=FeaturesConfig(mirrored=mirrored),
+        )
+        with settings_module.using(settings):
+            found.append([task().fingerprint for task in (TrainTask, SelectTask, EmbedTask, EvalTask)])
+    trained, *rest = (one == other for one, other in zip(*found))
+    assert trained == (method != "supervised") and not any(rest)
+
+
+@pytest.mark.parametrize("backbone", ["frozen", "all"])
+def test_every_method_is_trained_again_for_another_clip_or_frame_rate(folder, backbone):
+    def training(**sections):
+        settings = dataclasses.replace(settings_for(folder), backbone=BackboneConfig(trained=backbone), **sections)
+        with settings_module.using(settings):
+            return TrainTask().fingerprint
+
+    before = training()
+    assert training(frames=FramesConfig(fps=5)) != before
+    if backbone == "frozen":
+        assert training(features=FeaturesConfig(grid=5)) != before
+    for index in range(40):
+        (folder / f"clip_{index:02d}.mp4").write_bytes(b"another take %d" % index)
+    assert training() != before
 
 
 def test_more_rendered_clips_leave_the_others_as_they_are():

@@ -95,6 +95,33 @@ def test_an_error_of_the_work_is_told_with_its_log(tmp_path):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("level", ["INFO", "ERROR"])
+def test_an_error_of_ours_is_the_last_line_and_has_no_traceback(tmp_path, workers, level):
+    refused = run(tmp_path, "ToySecond", "--workers", workers, "--log-level", level, TOY_FAULT="refuse:1")
+    assert refused.returncode == 30
+    assert refused.stdout.splitlines()[-1] == "error: ToyFirst: labels.csv, line 7: the toy refuses it; correct it"
+    assert refused.stdout.count("the toy refuses it") == 2  # where it failed, and at the end
+    assert "Traceback" not in refused.stdout and "(log: " in refused.stdout
+
+
+def test_an_unexpected_error_keeps_its_traceback_and_is_in_the_last_lines_too(tmp_path):
+    broken = run(tmp_path, "ToyFirst", TOY_FAULT="raise:1")
+    assert 'raise ValueError("the toy broke")' in broken.stdout  # the line of code: from the child's traceback
+    error, log = broken.stdout.splitlines()[-2:]
+    assert error == "error: ToyFirst: ValueError: the toy broke"
+    assert log.startswith("(log: ")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_error_that_a_later_attempt_mended_is_not_told_at_the_end(tmp_path, workers):
+    config = tmp_path / "retry.cfg"
+    config.write_text("[scheduler]\nretry_count = 2\nretry_delay = 0\n[worker]\nkeep_alive = true\n")
+    mended = run(tmp_path, "ToyFirst", "--workers", workers, TOY_FAULT="refuse:1", LUIGI_CONFIG_PATH=str(config))
+    assert mended.stdout.count("the toy refuses it") == 1 and "error: ToyFirst" not in mended.stdout
+    assert len(manifests(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_killed_luigi_takes_the_stage_with_it(tmp_path, workers):
     variables = environment(tmp_path, TOY_FAULT="wait:1", TOY_WAIT="2")
     luigi = subprocess.Popen(

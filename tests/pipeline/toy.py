@@ -12,6 +12,7 @@ import luigi
 
 from pipeline.base import Job, Made, StageTask
 from tcc.config import Settings
+from tcc.errors import LabelError
 
 
 class ToyFirst(StageTask):
@@ -57,7 +58,7 @@ class ToySecond(StageTask):
 
 
 def _fault(directory: Path, step: int) -> None:
-    """TOY_FAULT=WHAT:STEP, once: kill (SIGKILL itself), raise, wait (until told to stop)."""
+    """TOY_FAULT=WHAT:STEP, once: kill (SIGKILL itself), raise, refuse (an error of ours), wait (until told to stop)."""
     what, _, at = os.environ.get("TOY_FAULT", ":").partition(":")
     once = Path(f"{directory}.fault-done")
     if not what or step != int(at) or once.exists():
@@ -65,6 +66,8 @@ def _fault(directory: Path, step: int) -> None:
     once.touch()
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "refuse":
+        raise LabelError("labels.csv, line 7: the toy refuses it; correct it")
     if what == "raise":
         raise ValueError("the toy broke")
     time.sleep(float(os.environ["TOY_WAIT"]))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+import dataclasses
+import gc
 import threading
-import types
 
 import numpy as np
 import pytest
+import simplejpeg
 
 from tcc.config import AugmentationConfig, SamplingConfig
 from tcc.dataset import Clips, FeatureClips, FrameClips, draw_batch, draw_clips, draw_views, prefetch
-from tcc.dataset.augment import flatten_channels, flip_horizontally
-from tcc.errors import SettingsError, ShapeError
+from tcc.dataset.augment import change_frames, draw_flip, draw_frame_change
+from tcc.errors import SettingsError, ShapeError, ShardError
 from tcc.sequences import ClipSequence
+from tcc.video import shards
 
 SAMPLING = SamplingConfig(num_frames=4, num_context_frames=2, context_stride=3, random_offset=1)
 
@@ -24,8 +26,12 @@ def clip_that_tells_its_frames(index: int, length: int) -> ClipSequence:
     return ClipSequence(f"clip{index}", np.arange(length) / 10, np.full(length, -1), values.astype(np.float16))
 
 
-def source(lengths=(3, 12, 20, 9, 30)) -> FeatureClips:
-    return FeatureClips([clip_that_tells_its_frames(index, length) for index, length in enumerate(lengths)])
+def sequences(lengths=(3, 12, 20, 9, 30)):
+    return [clip_that_tells_its_frames(index, length) for index, length in enumerate(lengths)]
+
+
+def source() -> FeatureClips:
+    return FeatureClips(sequences())
 
 
 def draw(step, *, clips=None, seed=0, **settings):
@@ -105,73 +111,112 @@ def test_sources_know_their_clips():
 
 
 class Record:
-    def __init__(self, name, length):
+    """Frame t of JPEG is a ramp from left to right that starts at 10 t."""
+
+    def __init__(self, name, length, *, width=24):
         self.name = name
         self.timestamps = np.arange(length) / 10
         self.frame_labels = np.full(length, -1)
-        self.frames = [bytes([frame]) for frame in range(length)]
+        ramp = np.broadcast_to(np.arange(width)[None, :, None], (16, width, 3))
+        self.frames = [
+            simplejpeg.encode_jpeg((10 * t + ramp).astype(np.uint8), quality=100, colorsubsampling="444")
+            for t in range(length)
+        ]
 
 
-def fake_decoder(monkeypatch):
-    """Stands in for the JPEG decoder: frame t is a ramp from left to right that starts at t. Counts what it decodes."""
-    decoded = []
+def test_forgotten_labels_are_in_no_batch():
+    clips = source()
+    clips.labels = [np.zeros_like(one) for one in clips.labels]
+    assert (draw(0, clips=clips).labels == 0).all()
+    clips.forget_labels()
+    assert (draw(0, clips=clips).labels == -1).all()
 
-    def decode_jpegs(jpegs):
-        decoded.extend(jpeg[0] for jpeg in jpegs)
-        ramp = np.broadcast_to(np.arange(4)[None, :, None], (4, 4, 3))
-        return np.stack([ramp + jpeg[0] for jpeg in jpegs]).astype(np.uint8)
 
-    module = types.ModuleType("tcc.video.shards")
-    module.decode_jpegs = decode_jpegs
-    monkeypatch.setitem(sys.modules, "tcc.video.shards", module)
+def frame_clips(**options):
+    return FrameClips([Record("a.mp4", 20), Record("b.mp4", 19)], **options)
+
+
+def count_decoded(monkeypatch):
+    """Which frames are decoded from here on."""
+    decoded, decode = [], shards.decode_jpeg
+
+    def counting(frame, image, *, number):
+        decoded.append(number)
+        decode(frame, image, number=number)
+
+    monkeypatch.setattr(shards, "decode_jpeg", counting)
     return decoded
 
 
+NO_CHANGE = AugmentationConfig(flip=0, brightness=0, contrast=0)
+
+
 def test_only_frames_that_are_asked_for_are_decoded_and_each_once(monkeypatch):
-    decoded = fake_decoder(monkeypatch)
-    clips = FrameClips([Record("a.mp4", 20), Record("b.mp4", 9)])
-    frames = clips.gather(0, np.array([[5, 7], [7, 19]]))
-    assert frames.shape == (2, 2, 4, 4, 3) and frames.dtype == np.uint8
-    assert frames[:, :, 0, 0, 0].tolist() == [[5, 7], [7, 19]]
-    assert decoded == [5, 7, 19]
+    decoded = count_decoded(monkeypatch)
+    frames = frame_clips().gather(0, np.array([[5, 7], [7, 19]]))
+    assert frames.shape == (2, 2, 16, 24, 3) and frames.dtype == np.uint8
+    np.testing.assert_allclose(frames[:, :, 8, 0, 0], [[50, 70], [70, 190]], atol=3)
+    assert np.array_equal(frames[0, 1], frames[1, 0])
+    assert sorted(decoded) == [5, 7, 19]
 
 
-def test_frames_are_decoded_by_the_real_decoder():
-    simplejpeg = pytest.importorskip("simplejpeg")
-    record = Record("a.mp4", 6)
-    record.frames = [
-        simplejpeg.encode_jpeg(np.full((16, 24, 3), 40 * frame, np.uint8), quality=95) for frame in range(6)
-    ]
-    frames = FrameClips([record]).gather(0, np.array([[5], [0], [2]]))
-    assert frames.shape == (3, 1, 16, 24, 3)
-    np.testing.assert_allclose(frames[:, 0, 8, 12, 0], [200, 0, 80], atol=2)
+@pytest.mark.parametrize("threads", [1, 2, 5, None])
+def test_the_number_of_threads_does_not_matter(threads):
+    settings = AugmentationConfig(crop_min_area=0.5, saturation=0.5, hue=0.1, noise=0.1)
+    one = [draw(step, clips=frame_clips(threads=1), augmentation=settings, positive_window=5) for step in range(3)]
+    clips = frame_clips(threads=threads)
+    assert all(same(draw(step, clips=clips, augmentation=settings, positive_window=5), one[step]) for step in range(3))
 
 
-def test_a_clip_is_mirrored_as_a_whole_and_only_when_augmented(monkeypatch):
-    fake_decoder(monkeypatch)
-    clips = FrameClips([Record("a.mp4", 20), Record("b.mp4", 19)])
-    directions = []
+def test_threads_end_with_their_clips():
+    others, clips = set(threading.enumerate()), frame_clips()
+    clips.gather(0, np.arange(20))
+    started = set(threading.enumerate()) - others
+    assert started and all(thread.name.startswith("frames") for thread in started)
+    del clips
+    gc.collect()
+    for thread in started:
+        thread.join(timeout=5)
+        assert not thread.is_alive()
+
+
+def test_a_frame_that_cannot_be_decoded_is_named_with_its_clip():
+    broken, wide = Record("broken.mp4", 12), Record("wide.mp4", 12, width=32)
+    broken.frames[7] = b"no JPEG"
+    with pytest.raises(ShardError, match=r"broken\.mp4: frame 7 is no JPEG"):
+        FrameClips([broken]).gather(0, np.arange(12))
+    clips = FrameClips([Record("a.mp4", 12), wide])
+    with pytest.raises(ShardError, match=r"wide\.mp4: frame \d has 32x16 pixels, expected 24x16"):
+        clips.gather_batch([0, 1], [np.arange(3), np.arange(3)], [None, None])
+
+
+def test_a_clip_is_mirrored_as_a_whole_and_only_when_augmented():
+    clips, directions = frame_clips(), []
     for step in range(20):
-        frames = draw(step, clips=clips, augmentation=AugmentationConfig()).inputs.astype(int)
-        slope = np.sign(frames[..., 0, -1, 0] - frames[..., 0, 0, 0])
+        mirrored_only = AugmentationConfig(flip=0.5, brightness=0, contrast=0)
+        frames = draw(step, clips=clips, augmentation=mirrored_only).inputs.astype(int)
+        slope = np.sign(frames[..., 8, -1, 0] - frames[..., 8, 0, 0])
         assert all(len(set(clip.reshape(-1).tolist())) == 1 for clip in slope)
         directions.extend(slope[:, 0, 0].tolist())
-        plain = draw(step, clips=clips).inputs.astype(int)
-        assert same(draw(step, clips=clips, augmentation=AugmentationConfig(flip=False)), draw(step, clips=clips))
-        assert (plain[..., 0, -1, 0] > plain[..., 0, 0, 0]).all()
-        assert np.array_equal(np.sort(plain, axis=-2), np.sort(frames, axis=-2))
+        plain = draw(step, clips=clips).inputs
+        assert same(draw(step, clips=clips, augmentation=NO_CHANGE), draw(step, clips=clips))
+        for row, clip in enumerate(slope[:, 0, 0]):
+            assert np.array_equal(frames[row], plain[row] if clip == 1 else plain[row][..., ::-1, :])
     assert 8 < directions.count(1) < 32
 
 
-def test_channel_dropout_flattens_whole_channels_of_a_clip_to_their_mean():
-    features = np.random.default_rng(0).normal(size=(6, 2, 3, 3, 40)).astype(np.float16)
-    flattened = flatten_channels(features, share=0.3, rng=np.random.default_rng(1))
-    same_as_before = np.array([np.array_equal(flattened[..., c], features[..., c]) for c in range(40)])
-    assert 4 < (~same_as_before).sum() < 22
-    for channel in np.flatnonzero(~same_as_before):
-        assert len(np.unique(flattened[..., channel])) == 1
-        np.testing.assert_allclose(flattened[0, 0, 0, 0, channel], features[..., channel].mean(), atol=1e-2)
-    assert flattened.dtype == np.float16
+def test_frames_of_a_clip_share_one_change_and_its_positives_too():
+    clips, settings = frame_clips(), AugmentationConfig(crop_min_area=0.5, saturation=0.5, hue=0.1, noise=0.1)
+    batch, plain = (draw(4, clips=clips, augmentation=a, positive_window=5) for a in (settings, None))
+    for row, clip in enumerate(batch.clips.tolist()):
+        change = draw_frame_change(settings, seed=0, step=4, clip=clip)
+        assert np.array_equal(batch.inputs[row], change_frames(plain.inputs[row], change))
+
+
+def test_a_clips_change_does_not_depend_on_the_clips_beside_it():
+    clips, settings = frame_clips(), AugmentationConfig(noise=0.1)
+    both = clips.draw_changes([0, 1], settings, seed=1, step=2)
+    assert clips.draw_changes([1], settings, seed=1, step=2) == both[1:] and both[0] != both[1]
 
 
 def test_features_are_augmented_only_when_asked_and_as_the_setting_says():
@@ -180,11 +225,61 @@ def test_features_are_augmented_only_when_asked_and_as_the_setting_says():
     assert not same(plain, draw(3, augmentation=AugmentationConfig(channel_dropout=0.5)))
 
 
-def test_flip_moves_columns_only():
-    frames = np.arange(12).reshape(1, 2, 3, 2)
-    flipped = [flip_horizontally(frames, rng=np.random.default_rng(seed)) for seed in range(8)]
-    assert {np.array_equal(item, frames) for item in flipped} == {True, False}
-    assert any(np.array_equal(item, frames[:, :, ::-1]) for item in flipped)
+@pytest.mark.parametrize("name", ["crop_min_area", "brightness", "contrast", "saturation", "hue", "noise"])
+def test_what_cannot_be_done_to_features_is_refused_unless_it_is_off_or_the_default(name):
+    with pytest.raises(SettingsError, match=f"{name}: 0.25 changes frames, and a frozen backbone's features"):
+        draw(0, augmentation=AugmentationConfig(**{name: 0.25}))
+    draw(0, augmentation=AugmentationConfig(**{name: 1.0 if name == "crop_min_area" else 0.0}))
+
+
+def test_each_channel_is_dropped_with_the_probability_that_the_setting_says():
+    clips = FeatureClips([ClipSequence(f"{i}", np.arange(9), np.zeros(9), np.zeros((9, 1, 1, 200))) for i in range(4)])
+    changes = [
+        change
+        for step in range(10)
+        for change in clips.draw_changes([0, 1], AugmentationConfig(channel_dropout=0.3), seed=0, step=step)
+    ]
+    assert 0.28 < np.mean([change.flattened for change in changes]) < 0.32
+
+
+def mirrored_source():
+    """The features of mirrored frames: of the opposite sign."""
+    return [dataclasses.replace(clip, values=-clip.values) for clip in sequences()]
+
+
+def test_features_are_mirrored_by_the_second_set_a_clip_as_a_whole():
+    clips, signs = FeatureClips(sequences(), mirrored_source()), []
+    settings = AugmentationConfig(channel_dropout=0.0)
+    for step in range(20):
+        batch, plain = draw(step, clips=clips, augmentation=settings), draw(step)
+        for clip, one, other in zip(batch.clips.tolist(), batch.inputs, plain.inputs):
+            flip = draw_flip(settings, seed=0, step=step, clip=clip)
+            assert np.array_equal(one, -other if flip else other)
+            signs.append(flip)
+        assert same(draw(step, clips=clips), plain)
+        assert same(draw(step, clips=clips, augmentation=dataclasses.replace(settings, flip=0)), plain)
+    assert 8 < sum(signs) < 32
+
+
+def test_the_second_set_moves_no_other_draw():
+    settings = AugmentationConfig(channel_dropout=0.5)
+    for step in range(5):
+        both, one = (draw(step, clips=FeatureClips(*sets), augmentation=settings) for sets in both_sets())
+        assert np.array_equal(abs(both.inputs), abs(one.inputs)) and np.array_equal(both.clips, one.clips)
+
+
+def both_sets():
+    return (sequences(), mirrored_source()), (sequences(),)
+
+
+def test_a_second_set_of_other_clips_is_refused():
+    mirrored = mirrored_source()
+    renamed = [dataclasses.replace(mirrored[0], name="another"), *mirrored[1:]]
+    for other in (renamed, mirrored[1:], mirrored[::-1], [*mirrored[:-1], clip_that_tells_its_frames(4, 29)]):
+        with pytest.raises(
+            ShapeError, match="mirrored: must be the same clips in the same order and of the same shapes"
+        ):
+            FeatureClips(sequences(), other)
 
 
 def test_prefetch_keeps_the_order_and_works_ahead():
@@ -242,13 +337,25 @@ def test_views_depend_on_seed_and_step_only_and_differ():
     assert any((batch.frame_indices[0::2] != batch.frame_indices[1::2]).any() for batch in backwards.values())
 
 
-def test_each_view_is_augmented_by_itself(monkeypatch):
-    fake_decoder(monkeypatch)
-    clips = FrameClips([Record("a.mp4", 20), Record("b.mp4", 19)])
-    pairs = []
+def test_each_view_is_augmented_by_itself():
+    clips, settings = frame_clips(), AugmentationConfig()
+    changes = []
     for step in range(20):
-        frames = views(step, clips=clips, augmentation=AugmentationConfig()).inputs.astype(int)
-        mirrored = frames[..., 0, 0, 0] > frames[..., 0, -1, 0]
-        assert (mirrored == mirrored[:, :1, :1]).all()
-        pairs.extend(map(tuple, mirrored[:, 0, 0].reshape(2, 2).tolist()))
-    assert set(pairs) == {(False, False), (False, True), (True, False), (True, True)}
+        batch, plain = views(step, clips=clips, augmentation=settings), views(step, clips=clips)
+        for row, clip in enumerate(np.repeat(batch.clips, 2).tolist()):
+            changes.append(draw_frame_change(settings, seed=0, step=step, clip=clip, view=row % 2))
+            assert np.array_equal(batch.inputs[row], change_frames(plain.inputs[row], changes[-1]))
+    assert len({change.contrast for change in changes}) == 80
+    assert {(one.flip, other.flip) for one, other in zip(changes[::2], changes[1::2])} == {
+        (False, False), (False, True), (True, False), (True, True)
+    }  # fmt: skip
+
+
+def test_each_view_is_mirrored_by_itself_on_features():
+    clips, pairs = FeatureClips(sequences(), mirrored_source()), set()
+    for step in range(20):
+        batch, plain = views(step, clips=clips, augmentation=AugmentationConfig(channel_dropout=0.0)), views(step)
+        same_sign = [np.array_equal(one, other) for one, other in zip(batch.inputs, plain.inputs)]
+        assert np.array_equal(abs(batch.inputs), plain.inputs)
+        pairs.update(zip(same_sign[::2], same_sign[1::2]))
+    assert len(pairs) == 4

@@ -100,6 +100,30 @@ def test_principal_components_are_no_more_than_there_are():
     assert principal_components(wide, wide, components=64)[1][0].values.shape[1] == 5
 
 
+@pytest.mark.parametrize("frames", [6, 40])
+def test_principal_components_are_the_same_from_frames_and_from_dimensions(frames):
+    """With fewer frames than dimensions they come from the products of frames; an SVD is the oracle of both."""
+    values = np.random.default_rng(frames).normal(size=(frames, 17)) * np.linspace(1, 3, 17)
+    train = [clip_of("a", values, [0] * frames)]
+    found = principal_components(train, train, components=4)[0][0].values
+    values = train[0].values.astype(np.float64)
+    _, _, directions = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+    signs = np.sign(directions[np.arange(4), np.abs(directions[:4]).argmax(axis=1)])
+    np.testing.assert_allclose(found, (values - values.mean(axis=0)) @ directions[:4].T * signs, rtol=1e-4, atol=1e-4)
+
+
+def test_directions_without_variance_tell_nothing():
+    """Two different frames, each of them three times, in nine dimensions: one direction has variance, four have none."""
+    pair = np.random.default_rng(0).normal(size=(2, 9))
+    train = [clip_of("a", np.tile(pair, (3, 1)), [0] * 6)]
+    found = principal_components(train, train, components=64)[0][0].values
+    assert found.shape == (6, 5)
+    np.testing.assert_allclose(np.abs(found[:, 0]), np.linalg.norm(pair[0] - pair[1]) / 2, rtol=1e-5)
+    np.testing.assert_allclose(found[:, 1:], 0, atol=1e-5)
+    still = [clip_of("a", np.ones((6, 9)), [0] * 6)]
+    assert not principal_components(still, train, components=64)[1][0].values.any()
+
+
 def test_principal_components_leave_broken_frames_aside():
     clean = random_clips(seed=0, count=3, num_phases=2)
     values = clean[0].values.copy()

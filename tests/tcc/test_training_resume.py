@@ -11,14 +11,26 @@ import shutil
 
 import numpy as np
 import pytest
+import simplejpeg
 import tensorflow as tf
 
-from tcc.config import EMBEDDERS, METHODS, PRECISIONS, OptimizerConfig
+from tcc.config import (
+    EMBEDDERS,
+    METHODS,
+    PRECISIONS,
+    AugmentationConfig,
+    BackboneConfig,
+    EmbedderConfig,
+    OptimizerConfig,
+)
+from tcc.dataset import FrameClips
 from tcc.device import open_device
+from tcc.models import Embedder, Encoder, build_backbone
 from tcc.training import read_history, train
 from tcc.training.checkpoints import checkpoint_path
+from tcc.video.shards import ClipRecord
 from tests.tcc.test_training_methods import labelled_clips
-from tests.tcc.training_samples import TRAINING, hashes, sample_encoder, sampling_of, weights
+from tests.tcc.training_samples import SAMPLING, TRAINING, hashes, sample_encoder, sampling_of, weights
 
 # The kinds of embedder as arguments of `sample_encoder`, by name.
 KINDS = {"conv3d": {"convolution": "conv3d"}, **{kind: {"kind": kind} for kind in EMBEDDERS}}
@@ -71,20 +83,58 @@ def check_resume(directory, case):
         "training": training,
         "optimizer": OptimizerConfig(optimizer),
     }
-    whole, resumed = sample_encoder(**KINDS[embedder]), sample_encoder(**KINDS[embedder])
-    train(labelled_clips(), whole, directory / "whole", **settings)
+    check_resumed_is_whole(directory, labelled_clips(), lambda: sample_encoder(**KINDS[embedder]), settings)
+
+
+def check_resumed_is_whole(directory, source, build, settings):
+    """Three steps at once, and the last two again from the checkpoint after the first."""
+    whole, resumed = build(), build()
+    train(source, whole, directory / "whole", **settings)
     assert len(read_history(directory / "whole")) == 3
     # What a kill in the second step leaves: one checkpoint, and history past it.
     shutil.copytree(directory / "whole", directory / "killed")
     for step in (2, 3):
         shutil.rmtree(checkpoint_path(directory / "killed", step))
     before = weights(resumed)
-    train(labelled_clips(), resumed, directory / "killed", **settings)
+    train(source, resumed, directory / "killed", **settings)
     after = weights(resumed)
     assert any(not np.array_equal(before[name], value) for name, value in after.items())
     # The resumed run redoes steps 2 and 3, so what it writes is compared with the undisturbed one's.
     assert hashes(directory / "whole") == hashes(directory / "killed")
     assert all(np.array_equal(weights(whole)[name], value) for name, value in after.items())
+
+
+def frame_clips():
+    rng = np.random.default_rng(0)
+    clips = []
+    for index in range(3):
+        pictures = rng.integers(0, 256, (12, 32, 32, 3)).astype(np.uint8)
+        jpegs = [simplejpeg.encode_jpeg(picture) for picture in pictures]
+        clips.append(ClipRecord(f"clip{index}", jpegs, np.arange(12) / 10, np.full(12, -1)))
+    return FrameClips(clips)
+
+
+def encoder_of_frames():
+    backbone = build_backbone(BackboneConfig(name="convnet"))
+    config = EmbedderConfig(channels=(4, 4), dense=(5,), embedding_size=6, dropout=0.25)
+    embedder = Embedder(config, num_context_frames=2, feature_channels=backbone.feature_channels, seed=0)
+    return Encoder(backbone, embedder, trained="all")
+
+
+@pytest.mark.parametrize("method", ["tcc_regression", "scl"])
+def test_augmented_frames_resume_to_the_last_bit(tmp_path, method):
+    everything = AugmentationConfig(crop_min_area=0.5, saturation=0.3, hue=0.1, noise=0.05)
+    training = dataclasses.replace(TRAINING, method=method, num_steps=3, checkpoint_every=1)
+    settings = {"sampling": SAMPLING, "training": training, "augmentation": everything}
+    check_resumed_is_whole(tmp_path, frame_clips(), encoder_of_frames, settings)
+
+
+def test_mirrored_features_resume_to_the_last_bit(tmp_path):
+    source = labelled_clips()
+    source.mirrored_values = [-values for values in source.values]
+    training = dataclasses.replace(TRAINING, num_steps=3, checkpoint_every=1)
+    settings = {"sampling": SAMPLING, "training": training, "augmentation": AugmentationConfig()}
+    check_resumed_is_whole(tmp_path, source, lambda: sample_encoder(convolution="conv3d"), settings)
 
 
 @pytest.mark.parametrize("case", COVER, ids=lambda case: "-".join(str(value) for value in case))

@@ -163,6 +163,8 @@ def test_an_empty_json_file_has_no_labels(tmp_path):
         ({"a": {"p": {"0": [0, 1, 2]}}}, r"phase '0': \[0, 1, 2\] is not a start and an end"),
         ({"a": {"p": {"0": [0, True]}}}, r"phase '0': \[0, true\] is not a start and an end"),
         ('{"a": {"p": {"0": [0, 1e999]}}}', r"phase '0': \[0, Infinity\] is not a start and an end"),
+        ({"a": {"p": {"0": [0, 10**400]}}}, r"phase '0': \[0, 10+\.\.\. is not a start and an end"),
+        ('{"a": {"p": {"0": [0, NaN]}}}', "NaN is not a number of JSON"),
         ({"a": {"p": {"0": [-1, 1]}}}, r"phase '0': \[-1, 1\] has a negative time; times count from the clip's first"),
         (
             {"a": {"p": {"0": [0, 5e6]}, "q": {"0": [6e6, 1e6]}}},

@@ -6,7 +6,7 @@ import csv
 import io
 
 from tcc.video import ClipInfo
-from tcc.video.check import ClipCheck, as_csv, as_text, bad_clips, check_clips, split_warnings, summary, too_many
+from tcc.video.check import ClipCheck, as_csv, as_text, bad_clips, check_clips, summary, too_few, too_many, usable_clips
 from tcc.video.inventory import UNREADABLE
 
 
@@ -131,12 +131,17 @@ def test_too_many_bad_clips_are_an_error_that_names_the_first():
 
 def test_what_a_run_will_stop_at_is_told_before():
     checks = [ClipCheck("a", "train", sampled=5), ClipCheck("b", "train", sampled=5), ClipCheck("c", "test")]
-    assert split_warnings(checks, 4) == [
-        "no usable clip in the val split, a whole run needs one; give more clips, or other splits",
-        "no usable clip in the test split, a whole run needs one; give more clips, or other splits",
-        "2 usable clips to train on, a batch takes [training] batch_size = 4 different ones; give more clips, or other splits",
+    assert usable_clips(checks) == {"train": 2}
+    fix = "give more clips, or other splits ([videos] splits, [clips] train_fraction and val_fraction)"
+    assert too_few(usable_clips(checks), {"train": 4, "val": 1, "test": 1}) == [
+        "2 usable clips are in the train split, and [training] batch_size = 4 takes 4; lower batch_size to 2, " + fix,
+        "no usable clip in the val split, a whole run needs 1 or more; " + fix,
+        "no usable clip in the test split, a whole run needs 1 or more; " + fix,
     ]
-    assert split_warnings([ClipCheck(split, split, sampled=1) for split in ("train", "val", "test")], 1) == []
+    assert too_few({"train": 1}, {"train": 2}) == [
+        f"1 usable clip is in the train split, and [training] batch_size = 2 takes 2; {fix}"
+    ]
+    assert too_few({"train": 2, "val": 1}, {"train": 2, "val": 1}) == []
 
 
 def test_a_carriage_return_in_a_name_stays_in_its_cell():

@@ -79,6 +79,22 @@ def test_a_whole_name_wins_over_the_shortened_name_of_another_clip(tmp_path):
     assert splits_from_lists({"val": write(tmp_path, "x.mp4\n")}, ["x.mp4", "b/x.mp4"]) == {"x.mp4": "val"}
 
 
+def test_a_line_with_a_number_sign_is_a_clip_where_there_is_such_a_clip(tmp_path):
+    names = ["x/#1.mp4", "2.mp4", "3.mp4"]
+    assert splits_from_lists({"val": write(tmp_path, "#1.mp4\n#2.mp4\n# a note\n3\n")}, names) == {
+        "x/#1.mp4": "val",
+        "3.mp4": "val",
+    }
+    assert read_clip_list(write(tmp_path, "#1.mp4\n./#1.mp4\n")) == ["#1.mp4"]
+
+
+def test_a_number_sign_before_a_clip_that_hides_another_clip_is_refused(tmp_path):
+    names = ["#1.mp4", "1.mp4"]
+    with pytest.raises(LabelError, match=r"line 1: '#1.mp4' is a clip, and may also .*; write './#1.mp4' for the clip"):
+        splits_from_lists({"val": write(tmp_path, "#1.mp4\n")}, names)
+    assert splits_from_lists({"val": write(tmp_path, "./#1.mp4\n## 1.mp4\n")}, names) == {"#1.mp4": "val"}
+
+
 def test_all_unknown_clips_of_a_list_are_told_together(tmp_path):
     with pytest.raises(
         LabelError, match=r"train.txt: 2 problems: line 1, clip '0007': no such .*; line 3, clip '0009'"

@@ -42,6 +42,13 @@ def test_an_overlap_of_rounding_is_none(tmp_path):
     assert len(read_labels(path).segments["a"]) == 2
 
 
+def test_the_last_segment_of_a_clip_may_last_until_its_end(tmp_path):
+    labels = read_labels(write(tmp_path, f"{HEADER}\na,1.,,pour\na,+0,1,reach\nb,.5e1,,reach\n"))
+    assert labels.segments["a"] == [Segment(0.0, 1.0, "reach", 3), Segment(1.0, math.inf, "pour", 2)]
+    assert labels.segments["b"] == [Segment(5.0, math.inf, "reach", 4)]
+    np.testing.assert_array_equal(labels.label_frames("a", np.array([0.5, 1.0, 1e6])), [0, 1, 1])
+
+
 def test_columns_may_come_in_any_order_with_others(tmp_path):
     labels = read_labels(write(tmp_path, "note,Phase,end_seconds,START_SECONDS,clip\nx,reach,2,1,a.mp4\n"))
     assert labels.segments == {"a.mp4": [Segment(1.0, 2.0, "reach", 2)]}
@@ -77,6 +84,18 @@ def test_phases_are_in_the_order_of_the_action_not_of_the_file(tmp_path):
         (f"{HEADER}\n,0,1,reach\n", "line 2, clip '': has no clip; write the name"),
         (f"{HEADER}\na.mp4,0,x,reach\n", "line 2, clip 'a.mp4': end_seconds 'x' is not a number; write seconds"),
         (f"{HEADER}\na.mp4,nan,1,reach\n", "start_seconds 'nan' is not a number"),
+        (f"{HEADER}\na.mp4,1_5,20,reach\n", "start_seconds '1_5' is not a number; write .* such as 1.5$"),
+        (
+            f"{HEADER}\na.mp4,0,\u0661,reach\n",
+            "end_seconds '\u0661' is not a number; .* or leave it empty: until the end of",
+        ),
+        (f"{HEADER}\na.mp4,0,1e999,reach\n", "end_seconds '1e999' is not a number"),
+        (f'{HEADER}\na.mp4,0,"1,5",reach\n', "end_seconds '1,5' is not a number; write seconds with a decimal point"),
+        (f"{HEADER}\na.mp4,,1,reach\n", "start_seconds '' is not a number"),
+        (
+            f"{HEADER}\na.mp4,0,,reach\na.mp4,1,,pour\n",
+            "line 2, clip 'a.mp4': reach has no end_seconds, and pour of line 3 comes after it; write its end, only the last",
+        ),
         (f"{HEADER}\na.mp4,0,inf,reach\n", "end_seconds 'inf' is not a number"),
         (f"{HEADER}\na.mp4,-1,1,reach\n", "start_seconds -1.0 is negative; times count from the clip's first frame"),
         (f"{HEADER}\na.mp4,2,1,reach\n", "end_seconds 1.0 is not after start_seconds 2.0; correct them"),
@@ -279,6 +298,16 @@ def test_clips_are_found_without_folder_or_suffix(tmp_path):
     labels = read_labels(path).check_against(names)
     assert sorted(labels.segments) == ["d.mp4", "sub/a.mp4", "sub/b.mp4", "sub/c.mov"]
     assert labels.splits == {"sub/a.mp4": "val"}
+
+
+def test_a_dot_in_the_name_of_a_folder_of_images_is_no_suffix(tmp_path):
+    path = write(tmp_path, f"{HEADER}\nrun.2,0,1,reach\n")
+    assert list(read_labels(path).check_against(["x/run.2", "x/run.3"]).segments) == ["x/run.2"]
+    path = write(tmp_path, f"{HEADER}\nrun,0,1,reach\ntake.1,0,1,reach\n")
+    labels = read_labels(path).check_against(["run", "run.2", "take.1.MP4"])
+    assert list(labels.segments) == ["run", "take.1.MP4"]
+    with pytest.raises(LabelError, match=r"clip 'run': no such clip among 2 videos; did you mean 'x/run.2'\?"):
+        read_labels(path).check_against(["x/run.2", "take.1.mp4"])
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_images_are_decoded_as_rgb():
 def test_images_that_cannot_be_decoded_are_named():
     with pytest.raises(ShardError, match="no frames to decode; a clip has at least one"):
         decode_jpegs([])
-    with pytest.raises(ShardError, match="frame 1 has 12x9 pixels, frame 0 has 12x8; write the shard again"):
+    with pytest.raises(ShardError, match="frame 1 has 12x9 pixels, expected 12x8 as the first; write the shard again"):
         decode_jpegs([jpeg(0), jpeg(0, height=9)])
     with pytest.raises(ShardError, match=r"frame 1 is no JPEG \(.*\); write the shard again"):
         decode_jpegs([jpeg(0), b"not a jpeg"])

@@ -1,0 +1,68 @@
+"""What is told of tasks that fail: errors of our own family without traceback, and every error again in the last lines.
+
+Luigi prints a traceback where a task fails, then goes on with what does not need it, then prints a summary: what the user
+has to do would stand far above the end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import sys
+import tempfile
+from typing import Any, Dict, Optional
+
+from tcc.errors import TccError, explain
+
+_luigi = logging.getLogger("luigi-interface")
+_failures: Optional[int] = None  # file descriptor: Luigi's worker processes inherit it, and its position
+
+
+class StageFailed(TccError):
+    """The work of a stage failed; the message is the child's error, `details` are for who looks into it."""
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+def tell_clearly() -> None:
+    """From now on, and in processes forked from this one, tell failures as this module does."""
+    global _failures
+    if _failures is None:
+        _failures, path = tempfile.mkstemp()
+        os.unlink(path)
+        _luigi.addFilter(_without_traceback)
+        atexit.register(_tell, os.getpid())
+
+
+def note(task: Any, error: Optional[BaseException]) -> None:
+    """Note how a task ended: by an error, or without one, which takes back that of an earlier attempt."""
+    if _failures is not None:
+        text = "" if error is None else _of_task(task, explain(error))
+        os.write(_failures, json.dumps([task.task_id, text]).encode() + b"\n")
+
+
+def _of_task(task: Any, text: str) -> str:
+    return text if text.startswith(f"{task.task_family}: ") else f"{task.task_family}: {text}"
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, TccError):
+        texts = [record.getMessage(), str(error), getattr(error, "details", "")]
+        record.msg, record.args = "\n".join(filter(None, texts)), ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def _tell(process: int) -> None:
+    if _failures is None or os.getpid() != process:
+        return
+    os.lseek(_failures, 0, os.SEEK_SET)
+    with os.fdopen(_failures, "rb") as file:
+        last: Dict[str, str] = dict(json.loads(line) for line in file)
+    for text in dict.fromkeys(filter(None, last.values())):
+        print(f"error: {text}", file=sys.stderr)
