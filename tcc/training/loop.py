@@ -87,14 +87,18 @@ def train(
       xla: compile the step by XLA; slower on a CPU, and its last bits differ.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised.
-    Raises: DeviceError if no device is open; SettingsError if there are too few clips, or the device cannot do what
-      is asked; CheckpointError if a checkpoint
-      in `directory` is of another model or a later step; TrainingDiverged if a loss is not finite;
-      tcc.progress.Interrupted.
+    Raises: DeviceError if no device is open; SettingsError if there are too few clips, to train on or to validate with,
+      or the device cannot do what is asked; CheckpointError if a checkpoint in `directory` is of another model or a later
+      step; TrainingDiverged if a loss is not finite; tcc.progress.Interrupted.
     """
     device = require_device()
     check_precision(training.precision, device.kind)
     check_xla(xla, device.kind)
+    if validation_source is not None and len(validation_source) < training.batch_size:
+        raise SettingsError(
+            f"validation_source: {len(validation_source)} clips, and a batch takes batch_size = {training.batch_size}; give "
+            "more clips, or None to go without validation"
+        )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     head = build_head(training, encoder.embedder.config.embedding_size, source.labels)
@@ -210,17 +214,11 @@ class _Session:
     def validate(self) -> Dict[str, float]:
         if self.validation_source is None:
             return {}
-        batch_size = min(self.training.batch_size, len(self.validation_source))
         losses = [
             self.step_function.losses(
-                draw_training_batch(
-                    self.validation_source,
-                    step,
-                    sampling=self.sampling,
-                    training=dataclasses.replace(self.training, batch_size=batch_size),
-                )
+                draw_training_batch(self.validation_source, step, sampling=self.sampling, training=self.training)
             )
-            for step in range(len(self.validation_source) // batch_size)
+            for step in range(len(self.validation_source) // self.training.batch_size)
         ]
         return {f"validation_{name}": float(np.mean([item[name] for item in losses])) for name in losses[0]}
 

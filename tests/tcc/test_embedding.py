@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from tcc import device as device_module
+from tcc.config import EMBEDDERS
 from tcc.device import open_device
 from tcc.embedding import embed_clips
 from tcc.errors import DeviceError
-from tests.tcc.training_samples import SAMPLING, sample_clips, sample_encoder
+from tests.tcc.training_samples import SAMPLING, sample_clips, sample_encoder, sampling_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,9 +47,10 @@ def test_every_frame_is_embedded_with_its_context(batch_frames):
         np.testing.assert_array_equal(clip.labels, source.labels[index])
 
 
-def test_the_batch_size_does_not_matter():
-    source, encoder = sample_clips(), sample_encoder()
-    sizes = [embed_clips(source, encoder, sampling=SAMPLING, batch_frames=size) for size in (1, 7, 128)]
+@pytest.mark.parametrize("kind", EMBEDDERS)
+def test_the_batch_size_does_not_matter(kind):
+    source, encoder = sample_clips(), sample_encoder(kind=kind)
+    sizes = [embed_clips(source, encoder, sampling=sampling_of(kind), batch_frames=size) for size in (1, 7, 128)]
     for clips in zip(*sizes):
         for clip in clips[1:]:
             np.testing.assert_allclose(clip.values, clips[0].values, rtol=1e-5, atol=1e-6)

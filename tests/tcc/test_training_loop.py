@@ -249,8 +249,11 @@ def test_history_that_is_gone_is_told(tmp_path):
 
 
 def test_too_few_clips(tmp_path):
+    with pytest.raises(SettingsError, match="validation_source: 1 clips, and a batch takes batch_size = 2"):
+        run(tmp_path, validation_source=sample_clips(num_clips=1))
+    assert not any(tmp_path.iterdir())
     with pytest.raises(SettingsError, match="batch_size: 9 different clips are needed for a batch and there are 5"):
-        run(tmp_path, training=dataclasses.replace(TRAINING, batch_size=9))
+        run(tmp_path, training=dataclasses.replace(TRAINING, batch_size=9), validation_source=None)
 
 
 def test_a_device_has_to_be_open(tmp_path, monkeypatch):
