@@ -11,24 +11,33 @@ PART_SUFFIX = ".part"
 
 
 @contextlib.contextmanager
-def atomic_file(path: Union[str, Path]) -> Iterator[BinaryIO]:
+def atomic_file(path: Union[str, Path], *, sync: bool = True) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it appears under its name only when it is whole and on disk.
 
-    Written beside it under a name that ends in PART_SUFFIX; an error, also a full disk, leaves nothing under `path`.
+    With sync=False it may not be on disk yet, and the caller has to `sync_file` before anything counts on it. Written
+    beside it under a name that ends in PART_SUFFIX; an error, also a full disk, leaves nothing under `path`.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{PART_SUFFIX}")
     try:
         with open(temporary, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         raise
-    _sync_directory(path.parent)
+    if sync:
+        _sync(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Return when a file and its name are on disk."""
+    _sync(path)
+    _sync(path.parent)
 
 
 def remove_parts(directory: Path) -> None:
@@ -37,8 +46,8 @@ def remove_parts(directory: Path) -> None:
         part.unlink()
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

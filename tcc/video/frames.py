@@ -13,7 +13,7 @@ from tcc.errors import ShardError, VideoError
 from tcc.progress import Progress, silent
 from tcc.video.container import UnusableVideo
 from tcc.video.decode import TimestampsDisagree, sample_pictures
-from tcc.video.files import atomic_file, remove_parts
+from tcc.video.files import atomic_file, remove_parts, sync_file
 from tcc.video.inventory import safe_file_name, source_state
 from tcc.video.isolation import HUNG, HUNG_ADVICE, Outcome, run_isolated
 from tcc.video.merge import FramesFile, check_frames_file
@@ -170,6 +170,8 @@ def _decode_all(
             raise VideoError(f"{job.source}: went away or changed while it was decoded; run again when it is there")
         if outcome.reason:
             _remember_failure(job, outcome.text + (HUNG_ADVICE if outcome.reason == HUNG else ""))
+        else:
+            sync_file(Path(job.target))
         meter.add(job.clip)
 
     run_isolated(decode, todo, workers=workers, timeout_seconds=timeout_seconds, on_result=settle)
@@ -199,6 +201,7 @@ def _entry(job: DecodeJob) -> Optional[Dict[str, Any]]:
         record = check_frames_file(job.target)
     except ShardError:
         return None
+    sync_file(Path(job.target))  # a killed run may have had no time to
     return _described(job, record)
 
 

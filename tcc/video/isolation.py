@@ -168,6 +168,7 @@ class _Pool:
         self._unfinished -= 1
         worker.item, worker.deadline = None, float("inf")
         if self._on_result is not None:
+            self._feed()  # what is done with the result is done while the workers go on
             self._on_result(position, outcome)
 
     def _bury(self, worker: _Worker) -> None:

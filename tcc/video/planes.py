@@ -84,16 +84,13 @@ def _converted(small: List[np.ndarray], full: bool, matrix: Tuple[float, float])
         return _changed_matrix(small, full, matrix)
     if full:
         return small
-    luma, color = _range_tables()
-    return [cv2.LUT(plane, table) for plane, table in zip(small, (luma, color, color))]
+    luma, *color = small
+    return [_linear(luma, 255 / 219, 16.0, 0.0), *(_linear(plane, 255 / 224, 128.0, 128.0) for plane in color)]
 
 
-@functools.lru_cache(maxsize=1)
-def _range_tables() -> Tuple[np.ndarray, np.ndarray]:
-    levels = np.arange(256.0)
-    tables = (levels - 16) * 255 / 219, (levels - 128) * 255 / 224 + 128
-    luma, color = (np.clip(np.round(table), 0, 255).astype(np.uint8) for table in tables)
-    return luma, color
+def _linear(plane: np.ndarray, factor: float, zero: float, becomes: float) -> np.ndarray:
+    """`becomes` + factor (plane - zero), rounded and kept within 8 bits."""
+    return cv2.addWeighted(plane, factor, plane, 0.0, becomes - factor * zero)
 
 
 def _changed_matrix(small: List[np.ndarray], full: bool, matrix: Tuple[float, float]) -> List[np.ndarray]:

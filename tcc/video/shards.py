@@ -268,7 +268,8 @@ def jpeg_size(frame: bytes, *, number: int) -> Tuple[int, int]:
 class ClipWriter:
     """Write one clip to a file of its own, frame by frame; memory does not grow with its length.
 
-    Use as a context manager: the file appears at the end, or not at all if an exception ends the block.
+    Use as a context manager: the file appears at the end, or not at all if an exception ends the block. The system may not
+    have put it on disk yet: `tcc.video.files.sync_file` waits for that.
     """
 
     def __init__(self, path: Union[str, Path], *, name: str, source_fps: float, sha256: str, decoder: str) -> None:
@@ -325,5 +326,5 @@ class ClipWriter:
         )
         head = record_head(record, length, labelled=False)
         self._body.seek(0)
-        with atomic_file(self.path) as file:
+        with atomic_file(self.path, sync=False) as file:
             write_record(file, len(head) + length, itertools.chain([head], read_blocks(self._body, length)))

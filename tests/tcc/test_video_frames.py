@@ -91,6 +91,18 @@ def test_every_clip_becomes_one_file_of_frames(tmp_path):
     assert reports[0] == (0.0, "0 of 4 clips decoded") and reports[-1] == (1.0, "4 of 4 clips decoded")
 
 
+def test_every_file_is_on_disk_when_its_stage_ends_also_one_of_an_earlier_run(tmp_path, monkeypatch):
+    """What counts on a file, such as a manifest, is written after that."""
+    synced = []
+    monkeypatch.setattr("tcc.video.frames.sync_file", synced.append)
+    clips = make(tmp_path / "in", ["a.mp4", "b.mp4"])
+    for _ in range(2):
+        result = write(clips, tmp_path / "in", tmp_path / "out")
+        assert {path.name for path in synced} == {Path(row["file"]).name for row in result.clips}
+        assert all(path.exists() for path in synced) and len(synced) == 2
+        synced.clear()
+
+
 def test_a_clip_that_cannot_be_used_is_skipped_with_its_reason(tmp_path):
     make(tmp_path / "in", ["a.mp4"])
     write_video(tmp_path / "in/short.mp4", times_at(30, 3))

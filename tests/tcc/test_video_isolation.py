@@ -33,6 +33,19 @@ def test_results_come_in_the_order_of_the_items():
     assert run([]) == []
 
 
+def test_a_worker_goes_on_while_the_caller_deals_with_its_result(tmp_path):
+    begun = []
+
+    def wait_for_the_next(position, outcome):
+        end = time.monotonic() + 20
+        while position == 0 and not any(tmp_path.iterdir()) and time.monotonic() < end:
+            time.sleep(0.01)
+        begun.append(any(tmp_path.iterdir()))
+
+    run([("square", 1), ("touch", str(tmp_path / "mark"))], workers=1, on_result=wait_for_the_next)
+    assert begun == [True, True]
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE])
 def test_a_crash_costs_its_item_and_is_not_tried_again(number):
     outcomes = run([("square", 1), ("signal", number), ("square", 2), ("square", 3)], workers=1)

@@ -31,6 +31,8 @@ def act(item: Any) -> Any:
     if kind == "signal_once" and not Path(value).exists():
         Path(value).touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "touch":
+        Path(value).touch()
     if kind == "exit":
         os._exit(value)
     if kind == "sleep":
