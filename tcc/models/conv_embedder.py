@@ -40,7 +40,7 @@ class Embedder(SequenceEmbedder):
         dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """Embeddings of context windows [N, num_context_frames, h, w, C], float32 [N, D]."""
-        hidden = tf.cast(self._standardized(windows), dtype)
+        hidden = self._standardized(windows, dtype)
         convolve = self._convolve_all_at_once if self.config.convolution == "conv3d" else self._convolve_late
         hidden = tf.cast(convolve(hidden, training), tf.float32)
         hidden = tf.reduce_max(hidden, axis=list(range(1, len(hidden.shape) - 1)))

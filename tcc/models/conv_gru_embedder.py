@@ -45,7 +45,7 @@ class ConvGRUEmbedder(SequenceEmbedder):
         dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """The frames after convolutions and pooling, float32 [N, channels[-1]]."""
-        hidden = tf.cast(self._standardized(windows), dtype)
+        hidden = self._standardized(windows, dtype)
         hidden = tf.reshape(hidden, [-1, *hidden.shape[2:]])
         for index, conv in enumerate(self.convs):
             hidden = conv(hidden)

@@ -161,9 +161,10 @@ class SequenceEmbedder(tf.Module):
     def _all_layers(self) -> List[Layer]:
         return self.layers() if self.standardization is None else [self.standardization, *self.layers()]
 
-    def _standardized(self, windows: tf.Tensor) -> tf.Tensor:
-        windows = tf.cast(windows, tf.float32)
-        return windows if self.standardization is None else self.standardization(windows)
+    def _standardized(self, windows: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        if self.standardization is None:
+            return tf.cast(windows, dtype)
+        return tf.cast(self.standardization(tf.cast(windows, tf.float32)), dtype)
 
     def _check(self, features: tf.Tensor, num_masks: int, training: bool) -> None:
         check_rank("features", features, 6, axes="B T context h w C")

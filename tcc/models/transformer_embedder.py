@@ -58,7 +58,7 @@ class TransformerEmbedder(SequenceEmbedder):
         dtype: tf.DType = tf.float32,
     ) -> tf.Tensor:
         """The frames after pooling and dense layers, float32 [N, transformer_width]."""
-        hidden = tf.reduce_max(self._standardized(windows), axis=[1, 2, 3])
+        hidden = tf.reduce_max(self._standardized(windows, tf.float32), axis=[1, 2, 3])
         for index, dense in enumerate(self.denses):
             hidden = dense(hidden * dropout_masks[index] if dropout_masks else hidden)
             hidden = tf.nn.relu(self._normalize(index, hidden, training))
