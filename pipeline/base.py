@@ -130,16 +130,14 @@ class StageTask(luigi.Task):
             settings = settings_module.current()
             _fingerprints[key] = fingerprint(cls.identity(settings, **params))
             if luigi.cmdline_parser.CmdlineParser.get_instance():
-                cls._refuse_too_few_clips(settings)
+                cls._refuse_too_few(settings)
         return _fingerprints[key]
 
     @classmethod
-    def _refuse_too_few_clips(cls, settings: Settings) -> None:
-        needed = cls.clips_needed(settings)
-        if needed:
-            from pipeline.clip_counts import refuse_too_few
+    def _refuse_too_few(cls, settings: Settings) -> None:
+        from pipeline.clip_counts import refuse_too_few
 
-            refuse_too_few(settings, needed)
+        refuse_too_few(settings, cls.clips_needed(settings))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

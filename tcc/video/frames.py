@@ -15,7 +15,7 @@ from tcc.video.container import UnusableVideo
 from tcc.video.decode import TimestampsDisagree, sample_pictures
 from tcc.video.files import atomic_file, remove_parts, sync_file
 from tcc.video.inventory import safe_file_name, source_state
-from tcc.video.isolation import HUNG, HUNG_ADVICE, Outcome, run_isolated
+from tcc.video.isolation import HUNG, Outcome, run_isolated
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.probe import ClipInfo
 from tcc.video.shards import ClipRecord, ClipWriter
@@ -169,7 +169,7 @@ def _decode_all(
             Path(job.target).unlink(missing_ok=True)
             raise VideoError(f"{job.source}: went away or changed while it was decoded; run again when it is there")
         if outcome.reason:
-            _remember_failure(job, outcome.text + (HUNG_ADVICE if outcome.reason == HUNG else ""))
+            _remember_failure(job, outcome.problem)
         else:
             sync_file(Path(job.target))
         meter.add(job.clip)

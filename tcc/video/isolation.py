@@ -66,6 +66,11 @@ class Outcome:
         """Reason and detail in one line."""
         return self.detail if self.reason == ERROR else f"{self.reason}: {self.detail}"
 
+    @property
+    def problem(self) -> str:
+        """The same for who has to mend it: with what to do about a hang."""
+        return self.text + (HUNG_ADVICE if self.reason == HUNG else "")
+
 
 def run_isolated(
     function: Callable[[Any], Any],

@@ -29,7 +29,7 @@ from tcc.video.container import (
 )
 from tcc.video.decode import TimestampsDisagree, place_of
 from tcc.video.inventory import source_state
-from tcc.video.isolation import HUNG, HUNG_ADVICE, Outcome, run_isolated
+from tcc.video.isolation import Outcome, run_isolated
 from tcc.video.pictures import View
 from tcc.video.planes import has_planes, is_bt601
 from tcc.video.readers import OpenCVReader, picture_of, rotation_of
@@ -252,5 +252,5 @@ def probe_clips(
 
 def _named(name: str, outcome: Outcome) -> ClipInfo:
     if outcome.reason:
-        return ClipInfo(name=name, problem=outcome.text + (HUNG_ADVICE if outcome.reason == HUNG else ""))
+        return ClipInfo(name=name, problem=outcome.problem)
     return dataclasses.replace(outcome.value, name=name)
