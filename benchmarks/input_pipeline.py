@@ -3,11 +3,12 @@
     python benchmarks/input_pipeline.py [--clips 30] [--turns 5] [--batches 60]
 
 Both read the same TFRecord files and make batches of 2 clips x 20 frames x 2 context frames, 15 frames apart, at 224 px,
-ready as a tensor on the host. The reference's way, written anew with tf.data after a reading of it: every record is parsed
-again whenever it is drawn, frames are decoded by map_fn, made float by a second map_fn and copied by a third, resized,
-augmented and normalized as float32. Ours: records parsed once, `draw_batch` and `prefetch` as training uses them, uint8;
-normalizing is the device's work, a part of the backbone. Augmentations are the reference's defaults: flip 1/2, brightness
-32/255, contrast 0.5 to 1.5.
+ready as a tensor on the host; ours with all decoded frames kept in memory, as `[training] frame_memory_mb` allows (the
+turns begin when nearly all are there), and decoding anew every time. The reference's way, written anew with tf.data after a
+reading of it: every record is parsed again whenever it is drawn, frames are decoded by map_fn, made float by a second map_fn
+and copied by a third, resized, augmented and normalized as float32. Ours: records parsed once, `draw_batch` and `prefetch`
+as training uses them, uint8; normalizing is the device's work, a part of the backbone. Augmentations are the reference's
+defaults: flip 1/2, brightness 32/255, contrast 0.5 to 1.5.
 
 Each way runs in a process of its own (peak memory is its own, TensorFlow's included), in turns: one waits while the other
 works. Batches are made ahead, by the reference's 60 parallel calls 30 of them: a turn begins and ends with all of these made,
@@ -37,14 +38,18 @@ from tcc.config import AugmentationConfig, SamplingConfig
 PIXELS, BATCH_SIZE = 224, 2
 SAMPLING = SamplingConfig(num_frames=20, num_context_frames=2, context_stride=15, random_offset=1)
 AUGMENTATION = AugmentationConfig(flip=0.5, brightness=32 / 255, contrast=0.5)
+# Name: which code, whether augmented, batches before the first turn.
 WAYS = {
-    "reference": ("reference", False),
-    "ours": ("ours", False),
-    "reference, augmented": ("reference", True),
-    "ours, augmented": ("ours", True),
+    "reference": ("reference", False, 1),
+    "ours, kept": ("kept", False, 300),
+    "ours, decoded": ("decoded", False, 1),
+    "reference, augmented": ("reference", True, 1),
+    "ours, kept, augmented": ("kept", True, 300),
+    "ours, decoded, augmented": ("decoded", True, 1),
 }
 # As the reference's flag --num_parallel_calls.
 PARALLEL_CALLS = 60
+MEMORY_BYTES = 1_000_000_000
 
 
 def write_clips(folder: Path, *, num_clips: int, num_shards: int = 3, seed: int = 0) -> None:
@@ -74,14 +79,15 @@ def made_up_clip(name: str, rng: np.random.Generator, record: type):
     return record(name=name, frames=frames, timestamps=np.arange(length) / 30, frame_labels=labels)
 
 
-def ours(folder: Path, augmented: bool):
+def ours(folder: Path, augmented: bool, memory_bytes: int):
     """Endless batches as training draws them, as tensors."""
     import tensorflow as tf
 
     from tcc.dataset import FrameClips, draw_batch, prefetch
     from tcc.video.shards import read_records
 
-    source = FrameClips(record for path in sorted(folder.glob("*.tfrecord")) for record in read_records(path))
+    records = [record for path in sorted(folder.glob("*.tfrecord")) for record in read_records(path)]
+    source = FrameClips(records, memory_bytes=memory_bytes)
 
     def draw(step):
         return draw_batch(
@@ -154,7 +160,10 @@ def sampled_frames(jpegs, labels, length, augmented):
 
 def work(folder: Path, way: str, augmented: bool) -> None:
     """The child: for each line on its input, which says how many batches, one line with seconds and peak memory."""
-    batches = {"ours": ours, "reference": reference}[way](folder, augmented)
+    if way == "reference":
+        batches = reference(folder, augmented)
+    else:
+        batches = ours(folder, augmented, MEMORY_BYTES if way == "kept" else 0)
     for line in sys.stdin:
         started, used = time.perf_counter(), time.process_time()
         for _ in range(int(line)):
@@ -175,7 +184,7 @@ def idle_since(quiet: float = 0.5) -> float:
 
 
 def start(folder: Path, name: str) -> subprocess.Popen:
-    way, augmented = WAYS[name]
+    way, augmented, _ = WAYS[name]
     command = [
         sys.executable,
         __file__,
@@ -200,21 +209,22 @@ def measure(child: subprocess.Popen, batches: int) -> dict:
 def compare(folder: Path, *, turns: int, batches: int) -> None:
     """Print batches/s and memory of each way, and the ratios; CPU seconds tell more where other work runs."""
     children = {name: start(folder, name) for name in WAYS}
-    for child in children.values():
-        measure(child, 1)
+    for name, child in children.items():
+        measure(child, WAYS[name][2])
     rounds = [{name: measure(child, batches) for name, child in children.items()} for _ in range(turns)]
     for name, child in children.items():
         child.communicate()
         rates = [batches / one[name]["seconds"] for one in rounds]
         used = statistics.median(one[name]["cpu_seconds"] for one in rounds) / batches
         print(
-            f"{name:20s}: {statistics.median(rates):6.1f} batches/s ({min(rates):.1f} to {max(rates):.1f}), "
+            f"{name:24s}: {statistics.median(rates):6.1f} batches/s ({min(rates):.1f} to {max(rates):.1f}), "
             f"{used:.3f} CPU seconds a batch, peak {rounds[-1][name]['peak_mb']} MB"
         )
-    for suffix in ("", ", augmented"):
+    for name in (name for name in WAYS if name.startswith("ours")):
+        rival = "reference, augmented" if WAYS[name][1] else "reference"
         for what in ("seconds", "cpu_seconds"):
-            ratios = [one[f"reference{suffix}"][what] / one[f"ours{suffix}"][what] for one in rounds]
-            print(f"ratio of {what}{suffix}: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+            ratios = [one[rival][what] / one[name][what] for one in rounds]
+            print(f"{name}, ratio of {what}: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
 
 
 def main() -> None:
@@ -223,7 +233,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=30)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--batches", type=int, default=60, help="batches a turn")
-    parser.add_argument("--work", choices=("ours", "reference"), help=argparse.SUPPRESS)
+    parser.add_argument("--work", choices=("kept", "decoded", "reference"), help=argparse.SUPPRESS)
     parser.add_argument("--augmented", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -110,8 +110,14 @@ def mirrored_tasks(settings: Settings) -> List[MirroredFeaturesTask]:
     return [MirroredFeaturesTask(split=task.split, index=task.index) for task in shard_tasks(settings, "train")]
 
 
-def open_source(settings: Settings, tasks: List[Any], mirrored: Sequence[Any] = ()) -> Tuple[Any, List[str]]:
-    """The clips that `input_tasks` and `mirrored_tasks` made, ready to draw from, and the names of the phases."""
+def open_source(
+    settings: Settings, tasks: List[Any], mirrored: Sequence[Any] = (), *, memory_bytes: int = 0
+) -> Tuple[Any, List[str]]:
+    """The clips that `input_tasks` and `mirrored_tasks` made, ready to draw from, and the names of the phases.
+
+    Args:
+      memory_bytes: of decoded frames that are kept, for what draws the same frames again and again.
+    """
     from tcc.dataset.batches import FeatureClips, FrameClips
     from tcc.sequences import center
 
@@ -124,7 +130,8 @@ def open_source(settings: Settings, tasks: List[Any], mirrored: Sequence[Any] = 
         return FeatureClips(*both), phases
     records = [record for task in tasks for record in task.records()]
     _refuse_empty(records, tasks[0].split)
-    return FrameClips(sorted(records, key=lambda record: record.name)), tasks[0].phases()
+    records.sort(key=lambda record: record.name)
+    return FrameClips(records, memory_bytes=memory_bytes), tasks[0].phases()
 
 
 def _refuse_empty(clips: List[Any], split: str) -> None:

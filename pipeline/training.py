@@ -11,14 +11,14 @@ from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_sourc
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import Settings
 
-_NOT_IN_THE_BYTES = ("log_every",)
+_NOT_IN_THE_BYTES = ("log_every", "frame_memory_mb")
 
 
 class TrainTask(StageTask):
     """Train by the chosen method; continues at the last checkpoint."""
 
     stage = "checkpoints"
-    version = 1
+    version = 2
     saves_when_stopped = True
 
     @classmethod
@@ -69,7 +69,12 @@ class TrainTask(StageTask):
 
         device = open_device(job.settings.device.kind)
         upstream = self.requires()
-        source, _ = open_source(job.settings, upstream["inputs"], upstream["mirrored"])
+        source, _ = open_source(
+            job.settings,
+            upstream["inputs"],
+            upstream["mirrored"],
+            memory_bytes=job.settings.training.frame_memory_mb * 1_000_000,
+        )
         if not job.settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
             source.forget_labels()
         encoder = build_encoder(job.settings, upstream["weights"], source)

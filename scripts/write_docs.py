@@ -76,7 +76,8 @@ An option can be given in four places; the first that has it wins:
 4. the default below
 
 An unknown section or option is refused, with a suggestion. Lists are separated by commas. Options of `[device]` and
-`[execution]` are in no fingerprint: changing them makes no target stale. The same holds for `[training] log_every`.
+`[execution]` are in no fingerprint: changing them makes no target stale. The same holds for `log_every` and
+`frame_memory_mb` of `[training]`.
 """
 
 

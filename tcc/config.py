@@ -376,6 +376,7 @@ class TrainingConfig:
     accumulation_steps: int = 1  # batches whose gradients are averaged in one optimizer step; docs/methods.md
     checkpoint_every: int = 100  # steps between checkpoints
     log_every: int = 10  # steps between summaries
+    frame_memory_mb: int = 1000  # megabytes of decoded frames that are kept at most (trained backbone); 0: none
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
@@ -409,6 +410,7 @@ class TrainingConfig:
             raise SettingsError(f"batch_size: lav aligns clips in pairs, got {self.batch_size}; give an even number")
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
             check_at_least(name, getattr(self, name), 1)
+        check_at_least("frame_memory_mb", self.frame_memory_mb, 0)
 
     @property
     def reads_labels(self) -> bool:

@@ -162,9 +162,10 @@ class FrameClips(Clips):
       records: objects with name, timestamps, frame_labels and frames (a list of JPEG bytes), as
         `tcc.video.shards.read_records` yields them.
       threads: that decode and change frames; None: as many as there are processors, two to eight. The result is the same.
+      memory_bytes: keep so many bytes of decoded frames at most, so that these are not decoded again; 0: none.
     """
 
-    def __init__(self, records: Iterable[Any], *, threads: Optional[int] = None):
+    def __init__(self, records: Iterable[Any], *, threads: Optional[int] = None, memory_bytes: int = 0):
         records = list(records)
         super().__init__(
             [record.name for record in records],
@@ -172,7 +173,7 @@ class FrameClips(Clips):
             [record.frame_labels for record in records],
         )
         self._jpegs = [record.frames for record in records]
-        self._decoder = FrameDecoder(threads)
+        self._decoder = FrameDecoder(threads, memory_bytes=memory_bytes)
 
     def gather(self, clip: int, indices: np.ndarray) -> np.ndarray:
         return self.gather_batch([clip], [np.asarray(indices)], [None])[0]
@@ -188,7 +189,7 @@ class FrameClips(Clips):
     def gather_batch(self, clips: Sequence[int], indices: Sequence[np.ndarray], changes: Sequence[Any]) -> np.ndarray:
         return self._decoder.decode(
             [
-                FrameRequest(self.names[clip], self._jpegs[clip], frames, change or FrameChange())
+                FrameRequest(clip, self.names[clip], self._jpegs[clip], frames, change or FrameChange())
                 for clip, frames, change in zip(clips, indices, changes)
             ]
         )

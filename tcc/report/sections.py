@@ -26,6 +26,7 @@ _FREE_OPTIONS = (
     ("download", "attempts"),
     ("download", "timeout_seconds"),
     ("training", "log_every"),
+    ("training", "frame_memory_mb"),
 )
 _LONGEST_OPEN_TABLE = 12
 # What the records in a metric's details are about.

@@ -14,7 +14,7 @@ class Adam(tf.Module):
     """Adam; with the same gradients its steps are those of Keras 2.6.
 
         m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
-        variable -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon) + rate decay variable
+        variable -= rate decay variable,   variable -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
 
     Args:
       variables: what it will train; their order is part of the checkpoint.
@@ -43,14 +43,23 @@ class Adam(tf.Module):
     def apply(self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], learning_rate: tf.Tensor) -> None:
         """One step: change every variable by its gradient; both in the constructor's order."""
         step = tf.cast(self.iterations.assign_add(1), tf.float32)
-        rate = learning_rate * tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
-        # 1 - beta in float32, as Keras: in the first step it then cancels against the rate's.
-        one = np.float32(1)
+        beta_1_power, beta_2_power = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
         for variable, gradient, m, v in zip(variables, gradients, self.m, self.v):
-            m.assign_add((one - self.beta_1) * (gradient - m))
-            v.assign_add((one - self.beta_2) * (tf.square(gradient) - v))
-            change = rate * m / (tf.sqrt(v) + self.epsilon)
-            variable.assign_sub(change + learning_rate * self.decay * variable if self.decay else change)
+            if self.decay:
+                variable.assign_sub(learning_rate * self.decay * variable)
+            # In one pass and without a temporary array; written out it takes three as large as the variable.
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=beta_1_power,
+                beta2_power=beta_2_power,
+                lr=learning_rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
 
 
 class Momentum(tf.Module):
@@ -94,7 +103,12 @@ def clip_by_global_norm(gradients: Sequence[tf.Tensor], norm: tf.Tensor, clip_no
 
 def global_norm(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Square root of the sum of all squares: sqrt(sum_i |tensor_i|^2)."""
-    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tensor)) for tensor in tensors]))
+    return tf.sqrt(tf.add_n([sum_of_squares(tensor) for tensor in tensors]))
+
+
+def sum_of_squares(tensor: tf.Tensor) -> tf.Tensor:
+    """|tensor|^2, without a temporary array of the squares."""
+    return 2 * tf.nn.l2_loss(tensor)
 
 
 def _zeros_like(variable: tf.Variable, name: str) -> tf.Variable:

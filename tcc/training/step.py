@@ -13,7 +13,7 @@ from tcc.config import TrainingConfig
 from tcc.dataset import Batch
 from tcc.training.loss_scale import LossScale
 from tcc.training.methods import StepInputs, method_terms, needs_views
-from tcc.training.optimizer import clip_by_global_norm, global_norm
+from tcc.training.optimizer import clip_by_global_norm, global_norm, sum_of_squares
 
 # Fields of a batch that go to the losses under the same names.
 _DRAWN = (
@@ -142,11 +142,28 @@ class TrainingStep:
         """Terms, embeddings, and the gradients of the loss, or of its multiple where there is a loss scale."""
         with tf.GradientTape() as tape:
             embeddings = self._embed(inputs, drawn, dropout_masks, training=True)
-            terms = self._terms(embeddings, drawn, training=True)
-            loss = terms["loss"] if self.loss_scale is None else terms["loss"] * self.loss_scale.factor
+            terms = self._method_terms(embeddings, drawn, training=True)
+            loss = tf.add_n(list(terms.values()))
+            loss = loss if self.loss_scale is None else loss * self.loss_scale.factor
         variables = trained_variables(self.encoder, self.head)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return terms, embeddings, gradients
+        return self._with_sum(terms), embeddings, self._with_weight_decay(gradients, variables)
+
+    def _with_weight_decay(self, gradients, variables) -> List[tf.Tensor]:
+        """Add the weight decay's gradient, 2 weight variable / number of regularized variables.
+
+        Here and not by the tape: that computes it before all else, and keeps an array as large as the weights until the end.
+        """
+        if not self.training.weight_decay:
+            return gradients
+        regularized = self.encoder.regularized_variables()
+        rate = tf.constant(self.training.weight_decay, tf.float32) / float(len(regularized))
+        rate = rate if self.loss_scale is None else rate * self.loss_scale.factor
+        decayed = {variable.ref() for variable in regularized}
+        return [
+            _plus_scaled(gradient, variable, 2 * rate) if variable.ref() in decayed else gradient
+            for gradient, variable in zip(gradients, variables)
+        ]
 
     def _apply(self, gradients, learning_rate) -> Dict[str, tf.Tensor]:
         variables = trained_variables(self.encoder, self.head)
@@ -189,6 +206,16 @@ class TrainingStep:
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
     def _terms(self, embeddings, drawn, *, training: bool) -> Dict[str, tf.Tensor]:
+        return self._with_sum(self._method_terms(embeddings, drawn, training=training))
+
+    def _with_sum(self, terms: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
+        """The terms of the method, weight decay, and the sum of all."""
+        if self.training.weight_decay:
+            squares = mean_squared_weights(self.encoder.regularized_variables())
+            terms = {**terms, "weight_decay": self.training.weight_decay * squares}
+        return {"loss": tf.add_n(list(terms.values())), **terms}
+
+    def _method_terms(self, embeddings, drawn, *, training: bool) -> Dict[str, tf.Tensor]:
         num_frames = _num_frames(drawn)
         inputs = StepInputs(
             anchors=embeddings[:, :num_frames],
@@ -196,11 +223,7 @@ class TrainingStep:
             training=training,
             **drawn,
         )
-        terms = method_terms(inputs, self.head, self.training)
-        if self.training.weight_decay:
-            squares = mean_squared_weights(self.encoder.regularized_variables())
-            terms["weight_decay"] = self.training.weight_decay * squares
-        return {"loss": tf.add_n(list(terms.values())), **terms}
+        return method_terms(inputs, self.head, self.training)
 
 
 def trained_variables(encoder: Any, head: Optional[Any] = None) -> List[tf.Variable]:
@@ -210,7 +233,13 @@ def trained_variables(encoder: Any, head: Optional[Any] = None) -> List[tf.Varia
 
 def mean_squared_weights(variables) -> tf.Tensor:
     """Mean over the variables of each one's sum of squares. The mean, not the sum, is what the reference adds."""
-    return tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in variables]) / float(len(variables))
+    return tf.add_n([sum_of_squares(variable) for variable in variables]) / float(len(variables))
+
+
+def _plus_scaled(gradient: tf.Tensor, variable: tf.Variable, scale: tf.Tensor) -> tf.Tensor:
+    """gradient + scale * variable, not computed before the gradient is there."""
+    with tf.control_dependencies([gradient]):
+        return gradient + scale * variable
 
 
 def _num_frames(drawn) -> int:

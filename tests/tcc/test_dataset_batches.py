@@ -180,6 +180,46 @@ def test_threads_end_with_their_clips():
         assert not thread.is_alive()
 
 
+FRAME_BYTES = 16 * 24 * 3
+
+
+def test_frames_kept_in_memory_are_not_decoded_again(monkeypatch):
+    decoded, clips = count_decoded(monkeypatch), frame_clips(memory_bytes=3 * FRAME_BYTES)
+    first = clips.gather(0, np.array([[5, 7], [7, 19]]))
+    again = clips.gather(0, np.array([19, 5, 8]))
+    assert sorted(decoded) == [5, 7, 8, 19]
+    assert np.array_equal(again[:2], [first[1, 1], first[0, 0]])
+    clips.gather(1, np.array([5]))
+    clips.gather(0, np.array([8]))
+    assert decoded[4:] == [5, 8]
+
+
+@pytest.mark.parametrize("memory_frames", [1, 7, 39])
+def test_memory_for_frames_changes_no_batch(memory_frames):
+    settings = AugmentationConfig(crop_min_area=0.5, saturation=0.5, hue=0.1, noise=0.1)
+    clips, plain = frame_clips(memory_bytes=memory_frames * FRAME_BYTES), frame_clips()
+    for step in range(8):
+        for augmentation in (settings, None, NO_CHANGE):
+            both = [draw(step, clips=one, augmentation=augmentation, positive_window=5) for one in (clips, plain)]
+            assert same(*both)
+
+
+def test_a_batch_that_is_written_to_changes_no_frame_in_memory():
+    clips = frame_clips(memory_bytes=39 * FRAME_BYTES)
+    expected = clips.gather(0, np.arange(20)).copy()
+    clips.gather(0, np.arange(20))[...] = 0
+    assert np.array_equal(clips.gather(0, np.arange(20)), expected)
+
+
+def test_a_frame_that_cannot_be_decoded_is_not_kept():
+    broken = Record("broken.mp4", 12)
+    broken.frames[7] = b"no JPEG"
+    clips = FrameClips([broken], memory_bytes=12 * FRAME_BYTES)
+    for _ in range(2):
+        with pytest.raises(ShardError, match=r"broken\.mp4: frame 7 is no JPEG"):
+            clips.gather(0, np.arange(12))
+
+
 def test_a_frame_that_cannot_be_decoded_is_named_with_its_clip():
     broken, wide = Record("broken.mp4", 12), Record("wide.mp4", 12, width=32)
     broken.frames[7] = b"no JPEG"

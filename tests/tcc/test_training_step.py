@@ -15,7 +15,9 @@ from tcc.losses import cycle_consistency_loss, time_contrastive_loss
 from tcc.models import Embedder, Encoder, build_backbone
 from tcc.training import Adam, TrainingStep
 from tcc.training.loop import draw_training_batch
+from tcc.training.loss_scale import LossScale
 from tcc.training.methods import build_head
+from tcc.training.optimizer import Momentum
 from tcc.training.step import mean_squared_weights, trained_variables
 from tests.tcc.training_samples import SAMPLING, TRAINING, sample_clips, sample_encoder, weights
 
@@ -93,6 +95,24 @@ def test_the_settings_reach_the_loss():
 def test_the_mean_of_squared_weights_is_over_variables_not_over_weights():
     """(1 + 4) and 9: the mean of the two sums is 7."""
     assert float(mean_squared_weights([tf.Variable([1.0, 2.0]), tf.Variable([[3.0]])])) == 7.0
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_weight_decay_pulls_every_regularized_weight_to_zero_and_no_other(scaled):
+    """Plain gradient descent with and without: the difference is rate 2 weight variable / number of variables."""
+    start, ends = weights(sample_encoder(dropout=0.0)), []
+    for decay in (0.5, 0.0):
+        training = dataclasses.replace(TRAINING, tcn_weight=0.0, clip_norm=0.0, weight_decay=decay)
+        encoder = sample_encoder(dropout=0.0)
+        descent = Momentum(encoder.trained_variables(), momentum=0.0)
+        step = TrainingStep(encoder, descent, training, loss_scale=LossScale() if scaled else None)
+        step(batch_of(training=training), 0.25)
+        ends.append(weights(encoder))
+    regularized = sum(name.endswith(("/kernel", "/bias")) for name in start)
+    assert 0 < regularized < len(start)
+    for name, value in start.items():
+        share = 0.25 * 2 * 0.5 / regularized if name.endswith(("/kernel", "/bias")) else 0.0
+        np.testing.assert_allclose(ends[0][name] - ends[1][name], -share * value, atol=1e-6, err_msg=name)
 
 
 def test_a_step_descends_and_changes_statistics():
