@@ -32,12 +32,13 @@ settings_module.on_change(luigi.task_register.Register.clear_instance_cache)
 
 @dataclass(frozen=True)
 class Job:
-    """What `make` gets besides its task: where to write, whom to tell, when to stop."""
+    """What `make` gets besides its task: where to write, whom to tell, when to stop, and whether all is to be done again."""
 
     directory: Path
     settings: Settings
     progress: Progress
     should_stop: Callable[[], bool]
+    rerun: bool = False
 
 
 @dataclass
@@ -74,6 +75,11 @@ class StageTask(luigi.Task):
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         """The settings that change the bytes of this target, and nothing else."""
+        return {}
+
+    @classmethod
+    def own_defaults(cls, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Values of parameters that were not given and whose default is a setting."""
         return {}
 
     @classmethod
@@ -114,6 +120,7 @@ class StageTask(luigi.Task):
         if luigi.cmdline_parser.CmdlineParser.get_instance():
             failures.tell_clearly()
         try:
+            values.update(cls.own_defaults(values))
             values["fingerprint"] = cls._fingerprint({k: v for k, v in values.items() if k not in _HIDDEN})
         except (TccError, ImportError) as error:
             if luigi.cmdline_parser.CmdlineParser.get_instance():

@@ -60,6 +60,7 @@ class Catalog:
     clips: Tuple[CatalogClip, ...]
     labels: Optional[Labels]  # None: without labels, or (rendered set) not yet written
     warnings: Tuple[str, ...] = ()  # what was left out of the folder
+    held_out: int = 0  # training clips of the set that are its validation split, because it has none
 
     def chunk(self, index: int, num_chunks: int) -> List[CatalogClip]:
         """The clips of one decode task."""
@@ -186,7 +187,7 @@ class _Listing:
 def _from_folder(settings: Settings) -> Catalog:
     folder = source_folder(settings)
     listing = _LISTINGS[settings.videos.source](settings, folder)
-    given, groups, chosen = listing.splits, {}, listing.names
+    given, groups, chosen, num_held_out = listing.splits, {}, listing.names, 0
     labels = _labels(settings, listing.names)
     if labels is not None:
         given, groups = labels.splits or given, dict(labels.groups)
@@ -202,11 +203,12 @@ def _from_folder(settings: Settings) -> Catalog:
     if given is listing.splits and given:  # the set's own, which has no split to choose the checkpoint on
         training = [name for name, split in given.items() if split == "train"]
         given = {**given, **hold_out(training, groups=groups, **split_options(settings))}
+        num_held_out = sum(given[name] == "val" for name in training)
     splits = _splits(settings, chosen, given, groups)
     hash_clips = hash_videos if settings.videos.source == "folder" else hash_image_folders
     hashes = with_bar("hashing clips", functools.partial(hash_clips, folder, chosen, hash_cache(settings)))
     clips = tuple(CatalogClip(name, hashes[name], splits[name], listing.sizes[name]) for name in chosen)
-    return Catalog(set_name(settings), clips, labels, tuple(listing.warnings))
+    return Catalog(set_name(settings), clips, labels, tuple(listing.warnings), num_held_out)
 
 
 def _videos(settings: Settings, folder: Path) -> _Listing:

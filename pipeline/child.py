@@ -61,7 +61,7 @@ def _serve(request: Dict[str, Any], events: TextIO, stop: threading.Event) -> in
     with _locked(work.with_name(f"{work.name}.lock"), _reporter(events, stop)):
         if task.complete() and not request["rerun"]:
             return 0
-        return _build(task, events, stop)
+        return _build(task, events, stop, rerun=request["rerun"])
 
 
 def _task(request: Dict[str, Any]) -> StageTask:
@@ -75,7 +75,7 @@ def _task(request: Dict[str, Any]) -> StageTask:
     return task
 
 
-def _build(task: StageTask, events: TextIO, stop: threading.Event) -> int:
+def _build(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool) -> int:
     work = task.work_directory
     work.mkdir(parents=True, exist_ok=True)
     if (work / MANIFEST).exists():  # a run was killed between its last two renames
@@ -85,7 +85,7 @@ def _build(task: StageTask, events: TextIO, stop: threading.Event) -> int:
     with open(work / LOG, "a", encoding="utf-8") as log:
         _redirect_output(log)
         try:
-            _make(task, events, stop)
+            _make(task, events, stop, rerun=rerun)
         except (Interrupted, KeyboardInterrupt):
             print("stopped on request; run again to continue", flush=True)
             return EXIT_INTERRUPTED
@@ -105,10 +105,10 @@ def _remove_leftovers(work: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _make(task: StageTask, events: TextIO, stop: threading.Event) -> None:
+def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool) -> None:
     started = time.time()
     progress = _reporter(events, threading.Event() if task.saves_when_stopped else stop)
-    job = Job(task.work_directory, task.settings, progress, stop.is_set)
+    job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun)
     made = task.make(job)
     upstream = {
         name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from pipeline.base import Job, Made, StageTask
+import luigi
+
+from pipeline.base import Job, Made
 from pipeline.features import input_tasks, open_source
 from pipeline.selection import SelectTask, chosen_step
-from pipeline.training import TrainTask, build_encoder, run_name
+from pipeline.training import LEFT_OUT, TrainTask, build_encoder
+from pipeline.variants import MODEL, SUPERVISED, UNTRAINED, VariantTask, variant_settings
 from pipeline.weights import WeightsTask
 from tcc.config import SPLITS, Settings
 
 
-class EmbedTask(StageTask):
+class EmbedTask(VariantTask):
     """Embed every frame of every clip with the selected checkpoint."""
 
     stage = "embeddings"
-    version = 1
+    version = 2
+
+    variant = luigi.ChoiceParameter(
+        choices=(MODEL, SUPERVISED, UNTRAINED),
+        default=MODEL,
+        description="supervised: of the network trained with labels; untrained: of the network before its first step",
+    )
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        return {
-            "training": TrainTask(),
-            "selection": SelectTask(),
-            "weights": WeightsTask(),
-            **{split: input_tasks(settings, split) for split in SPLITS},
-        }
+        inputs = {split: input_tasks(settings, split) for split in SPLITS}
+        if params["variant"] == UNTRAINED:
+            return {"weights": WeightsTask(), **inputs}
+        return {"training": TrainTask(**params), "selection": SelectTask(**params), "weights": WeightsTask(), **inputs}
 
     @classmethod
-    def readable(cls, settings: Settings, **params: Any) -> str:
-        return run_name(settings)
+    def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        """The trained networks' settings are the training's; an untrained one has no other task to be told apart by."""
+        if params["variant"] != UNTRAINED:
+            return {}
+        training = TrainTask.own_settings(settings, seed=params["seed"], variant=MODEL)
+        return {name: training[name] for name in ("sampling", "embedder", "center")}
 
     @classmethod
     def clips_needed(cls, settings: Settings) -> Dict[str, int]:
@@ -39,26 +50,38 @@ class EmbedTask(StageTask):
         from tcc.device import open_device
         from tcc.embedding import embed_clips
         from tcc.sequences import save_sequences
-        from tcc.training.checkpoints import restore_encoder
 
-        device = open_device(job.settings.device.kind)
-        upstream = self.requires()
-        step = chosen_step(upstream["selection"].directory)
-        encoder = None
+        upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
+        left_out = upstream["training"].manifest()["result"].get(LEFT_OUT) if "training" in upstream else None
+        if left_out:
+            return Made(details={LEFT_OUT: left_out})
+        device = open_device(settings.device.kind)
+        sources = {split: open_source(settings, upstream[split]) for split in SPLITS}
+        encoder, step = self._encoder(settings, sources["train"][0])
         counts = {"in": 0, "out": 0, "skipped": 0, "frames": 0}
-        for done, split in enumerate(SPLITS):
+        for done, (split, (source, phases)) in enumerate(sources.items()):
             job.progress(done / len(SPLITS), split)
-            source, phases = open_source(job.settings, upstream[split])
-            if encoder is None:
-                encoder = build_encoder(job.settings, upstream["weights"], source)
-                restore_encoder(upstream["training"].directory, step, encoder)
-            batch = job.settings.embedding.batch_frames
-            clips = embed_clips(source, encoder, sampling=job.settings.sampling, batch_frames=batch)
+            batch = settings.embedding.batch_frames
+            clips = embed_clips(source, encoder, sampling=settings.sampling, batch_frames=batch)
             save_sequences(job.directory / embeddings_file(split), clips, phases=phases, identity=self.fingerprint)
             counts["in"] += len(source)
             counts["out"] += len(clips)
             counts["frames"] += sum(len(clip) for clip in clips)
         return Made(counts=counts, details={"step": step}, device=device.name)
+
+    def _encoder(self, settings: Settings, train_source: Any) -> Any:
+        """The network, and the step that it was trained to."""
+        from tcc.training.checkpoints import restore_encoder
+        from tcc.training.standardization import standardize
+
+        upstream = self.requires()
+        encoder = build_encoder(settings, upstream["weights"], train_source)
+        if self.variant == UNTRAINED:
+            standardize(encoder, train_source)
+            return encoder, 0
+        step = chosen_step(upstream["selection"].directory)
+        restore_encoder(upstream["training"].directory, step, encoder)
+        return encoder, step
 
 
 def embeddings_file(split: str) -> str:

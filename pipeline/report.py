@@ -15,7 +15,8 @@ from pipeline.embedding import EmbedTask, embeddings_file
 from pipeline.evaluation import EvalTask
 from pipeline.selection import SELECTION, SelectTask
 from pipeline.shards import shard_tasks
-from pipeline.training import TrainTask, run_name
+from pipeline.training import TrainTask
+from pipeline.variants import run_name
 from tcc.config import Settings
 
 _log = logging.getLogger("luigi-interface.pipeline")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from pathlib import Path
 from typing import Any, Dict
 
-from pipeline.base import Job, Made, StageTask
-from pipeline.catalog import set_name
+from pipeline.base import Job, Made
 from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
+from pipeline.provenance import MANIFEST, fingerprint, read_manifest
+from pipeline.variants import SUPERVISED, VariantTask, variant_settings
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import Settings
+from tcc.errors import TargetError
 
 _NOT_IN_THE_BYTES = ("log_every", "frame_memory_mb")
+LEFT_OUT = "left_out"  # in the manifest: why this training was not done
 
 
-class TrainTask(StageTask):
-    """Train by the chosen method; continues at the last checkpoint."""
+class TrainTask(VariantTask):
+    """Train by the chosen method; continues at the last checkpoint, its own or that of the same training with fewer steps."""
 
     stage = "checkpoints"
     version = 2
@@ -31,6 +36,7 @@ class TrainTask(StageTask):
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
+        settings = variant_settings(settings, **params)
         training = dataclasses.asdict(settings.training)
         for name in _NOT_IN_THE_BYTES:
             del training[name]
@@ -49,15 +55,11 @@ class TrainTask(StageTask):
     def identity(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         """Labels are part of it only where the method reads them: others are not trained again for a corrected label."""
         whole = super().identity(settings, **params)
-        if not settings.training.reads_labels:
+        if not variant_settings(settings, **params).training.reads_labels:
             tasks = cls.upstream(settings, **params)
             for name in ("inputs", "mirrored"):
                 whole["upstream"][name] = [task.fingerprint_without_labels() for task in tasks[name]]
         return whole
-
-    @classmethod
-    def readable(cls, settings: Settings, **params: Any) -> str:
-        return run_name(settings)
 
     @classmethod
     def clips_needed(cls, settings: Settings) -> Dict[str, int]:
@@ -66,37 +68,68 @@ class TrainTask(StageTask):
     def make(self, job: Job) -> Made:
         from tcc.device import open_device
         from tcc.training.loop import train
+        from tcc.training.methods import count_phases
 
         device = open_device(job.settings.device.kind)
-        upstream = self.requires()
+        upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
         source, _ = open_source(
-            job.settings,
+            settings,
             upstream["inputs"],
             upstream["mirrored"],
-            memory_bytes=job.settings.training.frame_memory_mb * 1_000_000,
+            memory_bytes=settings.training.frame_memory_mb * 1_000_000,
         )
-        if not job.settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
+        counts = {"in": len(source), "out": len(source), "skipped": 0}
+        if self.variant == SUPERVISED and not any((labels >= 0).any() for labels in source.labels):
+            return Made(counts=counts, details={LEFT_OUT: "no training clip has labels"})
+        if not settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
             source.forget_labels()
-        encoder = build_encoder(job.settings, upstream["weights"], source)
+        encoder = build_encoder(settings, upstream["weights"], source)
+        self._take_over_shorter(job.directory)
         result = train(
             source,
             encoder,
             job.directory,
-            sampling=job.settings.sampling,
-            training=job.settings.training,
-            optimizer=job.settings.optimizer,
-            schedule=job.settings.schedule,
-            augmentation=job.settings.augmentation,
-            xla=job.settings.device.xla,
+            sampling=settings.sampling,
+            training=settings.training,
+            optimizer=settings.optimizer,
+            schedule=settings.schedule,
+            augmentation=settings.augmentation,
+            xla=settings.device.xla,
             progress=job.progress,
             should_stop=job.should_stop,
         )
-        counts = {"in": len(source), "out": len(source), "skipped": 0, "steps": result.steps}
         return Made(
-            counts=counts,
-            details={"final_losses": result.losses, "warnings": list(result.warnings)},
+            counts={**counts, "steps": result.steps},
+            details={
+                "num_phases": count_phases(source.labels) if settings.training.reads_labels else 0,
+                "but_for_steps": self._but_for_steps(),
+                "final_losses": result.losses,
+                "warnings": list(result.warnings),
+            },
             device=device.name,
         )
+
+    def _but_for_steps(self) -> str:
+        """What trainings have in common that differ in nothing but the number of their steps."""
+        identity = self.identity(self.settings, **self.params)
+        del identity["settings"]["training"]["num_steps"]
+        return fingerprint(identity)
+
+    def _take_over_shorter(self, directory: Path) -> None:
+        """Begin with the checkpoints of the longest finished training that did the same in fewer steps."""
+        from tcc.training.checkpoints import newest_checkpoint, take_over
+
+        training, mine = self.settings.training, self._but_for_steps()
+        if newest_checkpoint(directory) is not None:
+            return
+        finished = {}
+        for manifest in (self.root / self.stage).glob(f"*/{MANIFEST}"):
+            with contextlib.suppress(TargetError):  # a damaged one is none of this task's business
+                result = read_manifest(manifest.parent)["result"]
+                if result.get("but_for_steps") == mine and result["counts"]["steps"] < training.num_steps:
+                    finished[result["counts"]["steps"]] = manifest.parent
+        if finished:
+            take_over(finished[max(finished)], directory, keep=lambda step: step % training.checkpoint_every == 0)
 
 
 def _augmentation(settings: Settings) -> Dict[str, Any]:
@@ -111,11 +144,6 @@ def _augmentation(settings: Settings) -> Dict[str, Any]:
         return {name: own[name] for name in on_features}
     del own["channel_dropout"]
     return own
-
-
-def run_name(settings: Settings) -> str:
-    """What a person would call a training run."""
-    return f"{set_name(settings)}-{settings.training.method}-seed{settings.training.seed}"
 
 
 def build_encoder(settings: Settings, weights_task: Any, source: Any) -> Any:

@@ -24,6 +24,17 @@ EMBEDDERS = ("conv", "conv_gru", "transformer")
 PRECISIONS = ("float32", "bfloat16", "float16")
 BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet", "vggm")
 SPLITS = ("train", "val", "test")
+# The metrics, and the options of [evaluation] that each of them reads.
+METRIC_SETTINGS = {
+    "phase_classification": ("train_fractions",),
+    "few_shot_classification": ("few_shot_videos", "few_shot_episodes", "seed"),
+    "phase_progression": ("train_fractions",),
+    "kendalls_tau": ("tau_frame_stride", "distance"),
+    "phase_agreement": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
+    "boundary_transfer": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
+}
+READ_TRAINING_CLIPS = ("phase_classification", "few_shot_classification", "phase_progression")
+SELECTION_RULES = (*METRIC_SETTINGS, "validation_loss", "last")
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
 
 
@@ -339,7 +350,7 @@ class TrainingConfig:
     """[training] The method and its hyperparameters."""
 
     method: str = "tcc_regression_variance"  # tcc_*, tcn, shuffle_and_learn, ...: docs/methods.md has all
-    seed: int = 0  # initial weights, batches, augmentation and dropout follow from it
+    seeds: Tuple[int, ...] = (0,)  # weights, batches and dropout follow from it; several: one training for each
     num_steps: int = 1000  # optimizer steps
     batch_size: int = 4  # B, clips per step
     learning_rate: float = 1e-3  # initial rate; [schedule] says how it changes
@@ -382,6 +393,8 @@ class TrainingConfig:
         check_choice("method", self.method, METHODS)
         check_choice("similarity", self.similarity, SIMILARITIES)
         check_choice("precision", self.precision, PRECISIONS)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SettingsError(f"seeds: give one or more different numbers, got {self.seeds}")
         check_at_least("accumulation_steps", self.accumulation_steps, 1)
         check_at_least("num_steps", self.num_steps, 1)
         # Two views of one clip are enough for scl.
@@ -411,6 +424,11 @@ class TrainingConfig:
         for name in ("checkpoint_every", "log_every", "tcn_positive_window"):
             check_at_least(name, getattr(self, name), 1)
         check_at_least("frame_memory_mb", self.frame_memory_mb, 0)
+
+    @property
+    def seed(self) -> int:
+        """The seed of one training: the first of several."""
+        return self.seeds[0]
 
     @property
     def reads_labels(self) -> bool:
@@ -457,11 +475,11 @@ class ScheduleConfig:
 class SelectionConfig:
     """[selection] Which checkpoint is evaluated."""
 
-    rule: str = "kendalls_tau"  # kendalls_tau: highest on the validation split (needs no labels); last
+    rule: str = "kendalls_tau"  # a metric on the validation split (docs/metrics.md), validation_loss, or last
     frame_stride: int = 2  # Kendall's tau: every n-th frame
 
     def __post_init__(self) -> None:
-        check_choice("rule", self.rule, ("kendalls_tau", "last"))
+        check_choice("rule", self.rule, SELECTION_RULES)
         check_at_least("frame_stride", self.frame_stride, 1)
 
 
@@ -486,6 +504,7 @@ class EvaluationConfig:
     distance: str = "sqeuclidean"  # sqeuclidean, cosine: for every nearest neighbor
     trim_start_seconds: float = 3.0  # phase agreement on trimmed clips: cut 0 to this from the start
     trim_end_seconds: float = 2.0  # phase agreement on trimmed clips: cut 0 to this from the end
+    ceiling: bool = True  # also train the same network with labels, where there are any: what the model could reach
     pca_components: int = 64  # baseline of frozen features: grid reduced to this many components
     seed: int = 0  # few-shot draws and trims
 
@@ -605,3 +624,14 @@ class Settings:
                 for name, section in values.items()
             }
         )
+
+
+def rule_config(settings: Settings) -> EvaluationConfig:
+    """The settings of a metric that chooses the checkpoint; Kendall's tau takes the stride of [selection]."""
+    return dataclasses.replace(settings.evaluation, tau_frame_stride=settings.selection.frame_stride)
+
+
+def rule_settings(settings: Settings) -> dict[str, Any]:
+    """All settings that a rule's scores depend on, besides those of the training."""
+    rule, config = settings.selection.rule, rule_config(settings)
+    return {"rule": rule, **{name: getattr(config, name) for name in METRIC_SETTINGS.get(rule, ())}}

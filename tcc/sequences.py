@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +49,16 @@ def center(clip: ClipSequence) -> ClipSequence:
     """
     mean = clip.values.mean(axis=0, dtype=np.float32)
     return replace(clip, values=(clip.values - mean).astype(clip.values.dtype))
+
+
+def digest(clips: Iterable[ClipSequence]) -> str:
+    """SHA-256 of clips, names, times, labels and values, in their order, in hex."""
+    whole = hashlib.sha256()
+    for clip in clips:
+        whole.update(repr((clip.name, clip.values.shape, clip.values.dtype.str)).encode("utf-8", "surrogateescape"))
+        for array in (clip.timestamps, clip.labels, clip.values):
+            whole.update(memoryview(np.ascontiguousarray(array)))
+    return whole.hexdigest()
 
 
 def save_sequences(

@@ -13,21 +13,24 @@ from tcc.evaluation.baselines import (
     standard_baselines,
 )
 from tcc.evaluation.boundary_transfer import boundary_transfer
-from tcc.evaluation.evaluate import NO_LABELS, evaluate
+from tcc.evaluation.evaluate import LOWER_IS_BETTER, NO_LABELS, evaluate, measure_metric
 from tcc.evaluation.few_shot_classification import draw_episodes, few_shot_classification
 from tcc.evaluation.kendalls_tau import kendalls_tau, pairwise_taus
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
 from tcc.evaluation.result import MetricResult
+from tcc.evaluation.seeds import combine_seeds
 from tcc.evaluation.trimming import trim_clips
 
 __all__ = [
+    "LOWER_IS_BETTER",
     "NO_LABELS",
     "MetricResult",
     "boundary_transfer",
     "clock_index",
     "clock_length",
+    "combine_seeds",
     "draw_episodes",
     "evaluate",
     "features_grid",
@@ -35,6 +38,7 @@ __all__ = [
     "features_pool",
     "few_shot_classification",
     "kendalls_tau",
+    "measure_metric",
     "pairwise_taus",
     "phase_agreement",
     "phase_classification",

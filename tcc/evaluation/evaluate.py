@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from tcc.config import EvaluationConfig
+from tcc.config import METRIC_SETTINGS, EvaluationConfig
 from tcc.errors import MetricUndefined
 from tcc.evaluation.boundary_transfer import boundary_transfer
 from tcc.evaluation.clips import has_label
@@ -15,11 +16,13 @@ from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
 from tcc.evaluation.result import CROSS_CLIP, TCC_SVM, MetricResult, left_out
 from tcc.progress import Progress, silent
-from tcc.sequences import ClipSequence
+from tcc.sequences import ClipSequence, digest
 
 NO_LABELS = "skipped: no labels"
+LOWER_IS_BETTER = ("boundary_transfer",)
 
 Clips = Sequence[ClipSequence]
+Recall = Callable[[Dict[str, Any], Callable[[], Dict[str, Any]]], Dict[str, Any]]
 _Measure = Callable[[Clips, Clips, Progress], MetricResult]
 
 
@@ -41,6 +44,7 @@ def evaluate(
     split: str,
     config: EvaluationConfig,
     baselines: Optional[Mapping[str, Tuple[Clips, Clips]]] = None,
+    recall: Recall = lambda depends_on, measure: measure(),
     progress: Progress = silent,
 ) -> Dict[str, Dict[str, Any]]:
     """Measure a model's embeddings and every baseline by all metrics.
@@ -52,6 +56,8 @@ def evaluate(
       config: settings of the metrics. The distance is squared Euclidean for embeddings of size 1 (clocks) whatever it
         says.
       baselines: other embeddings (train, test) of the same clips by name, e.g. from `standard_baselines`.
+      recall: recall(depends_on, measure) returns measure(), or what it returned before for the same `depends_on`: a
+        dictionary ready for JSON of metric, protocol, settings, split, phases and a digest of the embeddings.
       progress: told the share of the work done.
     Returns: one dictionary for each metric, by name, ready for JSON: {"metric", "protocol", "split", "value", "count",
       "undefined", "details", "baselines": {name: {"value", "count", "undefined", "details"}}}. A metric that has no
@@ -62,7 +68,8 @@ def evaluate(
     subjects: Dict[Optional[str], Tuple[Clips, Clips]] = {None: (train, test)}
     subjects.update(baselines or {})
     metrics = _metrics(phases, split, config)
-    labelled = bool(phases) and any(has_label(clip) for clip in [*train, *test])
+    digests = {name: [digest(own_train), digest(own_test)] for name, (own_train, own_test) in subjects.items()}
+    labelled = _labelled(train, test, phases)
     total, done = sum(metric.work for metric in metrics) * len(subjects), 0
     results: Dict[str, Dict[str, Any]] = {}
     for metric in metrics:
@@ -70,8 +77,13 @@ def evaluate(
         for name, (own_train, own_test) in subjects.items():
             report = _inner(progress, done, metric.work, total, f"{metric.name}, {name or 'model'}")
             report(0, "")
-            skip = metric.needs_labels and not labelled
-            measured[name] = _skipped(metric, split) if skip else _measure(metric, own_train, own_test, split, report)
+            if metric.needs_labels and not labelled:
+                measured[name] = _skipped(metric, split)
+            else:
+                measured[name] = recall(
+                    {**_identity(metric, phases, split, config), "clips": digests[name]},
+                    functools.partial(_measure, metric, own_train, own_test, split, report),
+                )
             done += metric.work
         results[metric.name] = {
             **measured.pop(None),
@@ -82,6 +94,27 @@ def evaluate(
         }
     progress(1.0, "evaluated")
     return results
+
+
+def measure_metric(
+    name: str, train: Clips, test: Clips, *, phases: Sequence[str], split: str, config: EvaluationConfig
+) -> Dict[str, Any]:
+    """One metric, by its name, of one set of embeddings; what it returns and raises is as for `evaluate`."""
+    (metric,) = (metric for metric in _metrics(phases, split, config) if metric.name == name)
+    if metric.needs_labels and not _labelled(train, test, phases):
+        return _skipped(metric, split)
+    return _measure(metric, train, test, split, silent)
+
+
+def _identity(metric: _Metric, phases: Sequence[str], split: str, config: EvaluationConfig) -> Dict[str, Any]:
+    """All that a metric's result depends on besides the clips."""
+    settings = {option: getattr(config, option) for option in METRIC_SETTINGS[metric.name]}
+    own = {"metric": metric.name, "protocol": metric.protocol, "settings": settings}
+    return {**own, "phases": list(phases), "split": split}
+
+
+def _labelled(train: Clips, test: Clips, phases: Sequence[str]) -> bool:
+    return bool(phases) and any(has_label(clip) for clip in [*train, *test])
 
 
 def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Sequence[_Metric]:

@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Union
 import tensorflow as tf
 
 from tcc.errors import CheckpointError
+from tcc.training.history import HISTORY
 
 _PREFIX = "checkpoint"
 _TEMPORARY = ".writing-"
@@ -83,13 +84,15 @@ def restore(directory: Union[str, Path], step: int, trained: Trained) -> None:
         raise CheckpointError(f"{path}: holds step {stored}; the folder was renamed, delete it and run again")
 
 
-def restore_encoder(directory: Union[str, Path], step: int, encoder: Any) -> None:
-    """Read only the encoder of a checkpoint, for embedding.
+def restore_encoder(directory: Union[str, Path], step: int, encoder: Any, *, head: Any = None) -> None:
+    """Read only the encoder of a checkpoint, for embedding, and the head for losses.
 
     Raises: CheckpointError if it is missing or damaged, or not every value found its variable and the reverse.
     """
     path = _existing(directory, step)
-    _read(path, lambda status: status.assert_existing_objects_matched(), encoder=encoder)
+    parts = Trained(encoder, None, head).parts()
+    del parts["optimizer"]
+    _read(path, lambda status: status.assert_existing_objects_matched(), **parts)
     names = [name for name, _ in tf.train.list_variables(str(path / _PREFIX)) if name.startswith("encoder/")]
     if len(names) != len(encoder.variables):
         raise _mismatch(path, f"it holds {len(names)} variables, the model has {len(encoder.variables)}")
@@ -102,6 +105,24 @@ def remove_checkpoints(directory: Union[str, Path], *, keep: Callable[[int], boo
     for step in list_checkpoints(directory):
         if not keep(step):
             shutil.rmtree(checkpoint_path(directory, step))
+
+
+def take_over(source: Union[str, Path], directory: Union[str, Path], *, keep: Callable[[int], bool]) -> None:
+    """Copy another training's history and its checkpoints of the steps that `keep` says yes to; the folder has none yet.
+
+    The copies share their bytes on the disk with the originals where the file system can do that.
+    """
+    target = Path(directory)
+    steps = [step for step in list_checkpoints(source) if keep(step)]
+    if not steps:
+        return
+    shutil.copyfile(Path(source) / HISTORY, target / HISTORY)
+    for step in steps:
+        temporary = target / f"{_TEMPORARY}{checkpoint_path(target, step).name}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(checkpoint_path(source, step), temporary, copy_function=_link_or_copy)
+        os.replace(temporary, checkpoint_path(target, step))
+    _sync(target)
 
 
 def newest_checkpoint(directory: Union[str, Path]) -> Optional[int]:
@@ -136,6 +157,13 @@ def _mismatch(path: Path, reason: Any) -> CheckpointError:
         f"{path}: is damaged or belongs to another model ({first_line}); "
         "use the settings it was trained with, or delete the folder"
     )
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)  # checkpoints are never changed in place
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _to_disk(folder: Path) -> None:

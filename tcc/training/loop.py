@@ -11,27 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
-import numpy as np
-
 from tcc.config import AugmentationConfig, OptimizerConfig, SamplingConfig, ScheduleConfig, TrainingConfig
-from tcc.dataset import Batch, Clips, draw_batch, draw_views, prefetch
-from tcc.dataset.batches import CYCLES, DROPOUT, TRIPLETS, seeded_generator
+from tcc.dataset import Batch, Clips, prefetch
+from tcc.dataset.batches import DROPOUT, seeded_generator
 from tcc.device import require_device
 from tcc.errors import CheckpointError, SettingsError, TrainingDiverged
-from tcc.losses import draw_cycles, draw_triplets
 from tcc.models import draw_dropout_masks
 from tcc.progress import Interrupted, Progress, silent
 from tcc.training import checkpoints
 from tcc.training.collapse import collapse_warnings, embedding_health
 from tcc.training.diagnosis import diagnose
+from tcc.training.drawing import draw_training_batch
 from tcc.training.history import History, read_history
-from tcc.training.methods import build_head, needs_cycles, needs_positives, needs_triplets, needs_views
+from tcc.training.methods import build_head, count_phases
 from tcc.training.optimizer import build_optimizer
 from tcc.training.precision import build_loss_scale, check_precision
 from tcc.training.schedules import learning_rate_at
 from tcc.training.standardization import standardize
 from tcc.training.step import TrainingStep, trained_variables
 from tcc.training.summaries import Summaries
+from tcc.training.validation import validation_losses, why_no_validation
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 
@@ -94,14 +93,12 @@ def train(
     device = require_device()
     check_precision(training.precision, device.kind)
     check_xla(xla, device.kind)
-    if validation_source is not None and len(validation_source) < training.batch_size:
-        raise SettingsError(
-            f"validation_source: {len(validation_source)} clips, and a batch takes batch_size = {training.batch_size}; give "
-            "more clips, or None to go without validation"
-        )
+    why_not = why_no_validation(validation_source, training) if validation_source is not None else ""
+    if why_not:
+        raise SettingsError(f"validation_source: {why_not}; give more clips, or None to go without validation")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    head = build_head(training, encoder.embedder.config.embedding_size, source.labels)
+    head = build_head(training, encoder.embedder.config.embedding_size, num_phases=count_phases(source.labels))
     built = build_optimizer(optimizer or OptimizerConfig(), trained_variables(encoder, head))
     trained = checkpoints.Trained(encoder, built, head, build_loss_scale(training.precision))
     first = _resume(directory, source, trained, training)
@@ -214,55 +211,10 @@ class _Session:
     def validate(self) -> Dict[str, float]:
         if self.validation_source is None:
             return {}
-        losses = [
-            self.step_function.losses(
-                draw_training_batch(self.validation_source, step, sampling=self.sampling, training=self.training)
-            )
-            for step in range(len(self.validation_source) // self.training.batch_size)
-        ]
-        return {f"validation_{name}": float(np.mean([item[name] for item in losses])) for name in losses[0]}
-
-
-def draw_training_batch(
-    source: Clips,
-    step: int,
-    *,
-    sampling: SamplingConfig,
-    training: TrainingConfig,
-    augmentation: Optional[AugmentationConfig] = None,
-) -> Batch:
-    """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles."""
-    common: Dict[str, Any] = {"seed": training.seed, "sampling": sampling, "augmentation": augmentation}
-    if needs_views(training):
-        views: Dict[str, Any] = {"region": training.scl_region, "overlap": training.scl_overlap}
-        return draw_views(source, step, batch_size=training.batch_size, **views, **common)
-    window = training.tcn_positive_window if needs_positives(training) else 0
-    batch = draw_batch(source, step, batch_size=training.batch_size, positive_window=window, **common)
-    if needs_triplets(training):
-        batch = _with_triplets(batch, training)
-    return _with_cycles(batch, training) if needs_cycles(training) else batch
-
-
-def _with_triplets(batch: Batch, training: TrainingConfig) -> Batch:
-    triplets, labels = draw_triplets(
-        seeded_generator(training.seed, batch.step, TRIPLETS),
-        batch_size=training.batch_size,
-        num_samples=training.sal_samples,
-        shuffle_fraction=training.sal_shuffle_fraction,
-        num_frames=batch.frame_indices.shape[1],
-    )
-    return dataclasses.replace(batch, triplets=triplets, triplet_labels=labels)
-
-
-def _with_cycles(batch: Batch, training: TrainingConfig) -> Batch:
-    cycles, starts = draw_cycles(
-        seeded_generator(training.seed, batch.step, CYCLES),
-        num_sequences=batch.frame_indices.shape[0],
-        num_frames=batch.frame_indices.shape[1],
-        num_cycles=training.cycles,
-        cycle_length=training.cycle_length,
-    )
-    return dataclasses.replace(batch, cycles=cycles, cycle_starts=starts)
+        losses = validation_losses(
+            self.step_function, self.validation_source, sampling=self.sampling, training=self.training
+        )
+        return {f"validation_{name}": value for name, value in losses.items()}
 
 
 def check_finite(losses: Dict[str, float], step: int, clips: List[str], *, why: Callable[[], str]) -> None:

@@ -81,11 +81,16 @@ def needs_views(training: TrainingConfig) -> bool:
     return training.method == "scl"
 
 
-def build_head(training: TrainingConfig, embedding_size: int, labels: Sequence[np.ndarray]) -> Optional[tf.Module]:
+def count_phases(labels: Sequence[np.ndarray]) -> int:
+    """How many phases the labels of clips tell apart: the highest label and one, 0 without any."""
+    return max((int(one.max()) for one in labels if len(one)), default=-1) + 1
+
+
+def build_head(training: TrainingConfig, embedding_size: int, *, num_phases: int) -> Optional[tf.Module]:
     """What is trained besides the encoder and not needed for embeddings; None: nothing.
 
     Args:
-      labels: of each training clip, for the number of phases.
+      num_phases: of the training clips, from `count_phases`; looked at where the method reads labels.
     Raises: SettingsError for a supervised training on clips without labels.
     """
     if training.method in _WITH_TRIPLETS:
@@ -94,10 +99,9 @@ def build_head(training: TrainingConfig, embedding_size: int, labels: Sequence[n
         return ProjectionHead(embedding_size, seed=training.seed)
     if training.method != "supervised":
         return None
-    count = max((int(one.max()) for one in labels if len(one)), default=-1) + 1
-    if count < 1:
+    if num_phases < 1:
         raise SettingsError("method: supervised needs labels, and no training clip has any; give [videos] labels")
-    return PhaseClassifier(embedding_size, count, seed=training.seed)
+    return PhaseClassifier(embedding_size, num_phases, seed=training.seed)
 
 
 def method_terms(inputs: StepInputs, head: Any, training: TrainingConfig) -> Dict[str, tf.Tensor]:

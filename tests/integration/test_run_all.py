@@ -139,3 +139,38 @@ def test_other_methods_and_embedders_run_from_end_to_end(finished, tmp_path, opt
     assert code == 0, told
     stages = changed(before, project.manifests())
     assert stages == ["checkpoints", "embeddings", "evaluations", "reports", "selections"]
+
+
+def test_another_seed_is_trained_and_evaluated_and_the_first_is_not_done_again(finished, tmp_path):
+    project = copy_of(finished, tmp_path)
+    before = project.manifests()
+    code, told = project.run("RunAll", TCC_TRAINING_SEEDS="0, 1")
+    assert code == 0, told
+    made = set(project.manifests()) - set(before)
+    assert all(project.manifests()[target] == before[target] for target in before)
+    assert sorted(target.split("/")[0] for target in made) == [
+        *("checkpoints", "embeddings", "evaluations", "reports", "selections")
+    ]
+    (evaluation,) = (target for target in made if target.startswith("evaluations/"))
+    tau = json.loads((project.data / evaluation / "kendalls_tau.json").read_text())
+    assert [one["seed"] for one in tau["seeds"]] == [0, 1] and tau["interval_over"] == "seeds"
+    assert tau["value"] == sum(one["value"] for one in tau["seeds"]) / 2
+    assert {"untrained", "supervised"} < set(tau["baselines"])
+
+
+def test_a_longer_training_goes_on_where_the_shorter_one_ended(finished, tmp_path):
+    """It ends with the bytes of a training that did all its steps itself."""
+    project = copy_of(finished, tmp_path)
+    (shorter,) = (name for name in finished.results() if name.startswith("checkpoints/tiny-tcc"))
+    code, told = project.run("TrainTask", TCC_TRAINING_NUM_STEPS="30")
+    assert code == 0, told
+    (longer,) = (n for n in project.results() if n.startswith("checkpoints/tiny-tcc") and n != shorter)
+    checkpoint = "step-00000020/checkpoint.index"
+    linked = [(project.data / target / checkpoint).stat().st_ino for target in (shorter, longer)]
+    assert linked[0] == linked[1]
+    files = project.results()[longer]["files"]
+    assert files[checkpoint] == finished.results()[shorter]["files"][checkpoint]
+    shutil.rmtree(project.data / shorter)
+    shutil.rmtree(project.data / longer)
+    assert project.run("TrainTask", TCC_TRAINING_NUM_STEPS="30")[0] == 0
+    assert project.results()[longer]["files"] == files

@@ -15,7 +15,7 @@ from tcc.config import EMBEDDERS
 from tcc.device import open_device
 from tcc.errors import CheckpointError
 from tcc.training import Adam, list_checkpoints, read_history, restore, restore_encoder, save
-from tcc.training.checkpoints import Trained, remove_checkpoints
+from tcc.training.checkpoints import Trained, remove_checkpoints, take_over
 from tests.tcc.training_samples import (
     embeddings_of,
     hashes,
@@ -184,3 +184,22 @@ def test_a_checkpoint_gives_the_same_embeddings_in_both_tensorflows(tmp_path, ki
     train_elsewhere(tmp_path, 5, kind)
     np.testing.assert_allclose(here, np.load(tmp_path / "embeddings.npy"), atol=1e-5)
     assert np.abs(here - expected).max() > 1e-3
+
+
+def test_a_longer_training_goes_on_where_a_shorter_one_ended_with_the_same_bytes(tmp_path):
+    """The checkpoint of the shorter one's end, which the longer one would not have made, is not taken over."""
+    train_here(tmp_path / "short", 7)
+    train_here(tmp_path / "long", 11)
+    (tmp_path / "continued").mkdir()
+    take_over(tmp_path / "short", tmp_path / "continued", keep=lambda step: step % 3 == 0)
+    assert list_checkpoints(tmp_path / "continued") == [3, 6]
+    train_here(tmp_path / "continued", 11)
+    assert hashes(tmp_path / "continued") == hashes(tmp_path / "long")
+    assert list_checkpoints(tmp_path / "short") == [3, 6, 7]
+
+
+def test_nothing_is_taken_over_from_a_training_without_a_checkpoint_to_keep(tmp_path):
+    train_here(tmp_path / "short", 2)
+    (tmp_path / "continued").mkdir()
+    take_over(tmp_path / "short", tmp_path / "continued", keep=lambda step: step % 3 == 0)
+    assert not list((tmp_path / "continued").iterdir())

@@ -16,7 +16,8 @@ from tcc.errors import SettingsError, TrainingDiverged
 from tcc.training import Adam, TrainingStep, list_checkpoints, read_history, train
 from tcc.training.collapse import collapse_warnings, embedding_health
 from tcc.training.diagnosis import clips_of, diagnose
-from tcc.training.loop import check_xla, draw_training_batch
+from tcc.training.drawing import draw_training_batch
+from tcc.training.loop import check_xla
 from tcc.training.loss_scale import LossScale
 from tcc.training.methods import build_head
 from tcc.training.optimizer import build_optimizer
@@ -38,7 +39,7 @@ def batch_of(step=0, *, training=TRAINING):
 
 
 def step_for(encoder, training=TRAINING, **settings):
-    head = build_head(training, encoder.embedder.config.embedding_size, labels=[])
+    head = build_head(training, encoder.embedder.config.embedding_size, num_phases=0)
     return TrainingStep(encoder, Adam(trained_variables(encoder, head)), training, head, **settings)
 
 

@@ -167,7 +167,7 @@ def test_summaries_and_logging_do_not_change_the_bytes(tmp_path, undisturbed):
 
 
 def test_seeds_make_different_trainings(tmp_path, undisturbed):
-    run(tmp_path, training=dataclasses.replace(TRAINING, seed=1))
+    run(tmp_path, training=dataclasses.replace(TRAINING, seeds=(1,)))
     assert read_history(tmp_path)[0]["loss"] != read_history(undisturbed[0])[0]["loss"]
 
 

@@ -25,8 +25,8 @@ from tcc.losses import (
 )
 from tcc.sequences import ClipSequence
 from tcc.training import Adam, Interrupted, TrainingStep, train
-from tcc.training.loop import draw_training_batch
-from tcc.training.methods import build_head, needs_cycles, needs_positives, needs_triplets
+from tcc.training.drawing import draw_training_batch
+from tcc.training.methods import build_head, count_phases, needs_cycles, needs_positives, needs_triplets
 from tcc.training.step import trained_variables
 from tests.tcc.training_samples import SAMPLING, TRAINING, hashes, sample_clips, sample_encoder, weights
 
@@ -61,7 +61,7 @@ def step_and_batch(method, *, normalize=False, step_number=0, **settings):
     training, source = settings_of(method, **settings), labelled_clips()
     encoder = sample_encoder(dropout=0.0)
     encoder.embedder.config = dataclasses.replace(encoder.embedder.config, normalize=normalize)
-    head = build_head(training, encoder.embedder.config.embedding_size, source.labels)
+    head = build_head(training, encoder.embedder.config.embedding_size, num_phases=count_phases(source.labels))
     step = TrainingStep(encoder, Adam(trained_variables(encoder, head)), training, head)
     return step, draw_training_batch(source, step_number, sampling=LONGER, training=training)
 
@@ -127,7 +127,7 @@ def test_labels_and_triplets_of_a_batch_belong_to_its_anchors():
 def test_a_supervised_training_needs_labels():
     unlabelled = [np.full(5, -1)]
     with pytest.raises(SettingsError, match=r"supervised needs labels, and no training clip has any; give \[videos\]"):
-        build_head(settings_of("supervised"), 6, unlabelled)
+        build_head(settings_of("supervised"), 6, num_phases=count_phases(unlabelled))
 
 
 def test_lav_takes_clips_in_pairs():

@@ -14,9 +14,9 @@ from tcc.device import open_device
 from tcc.losses import cycle_consistency_loss, time_contrastive_loss
 from tcc.models import Embedder, Encoder, build_backbone
 from tcc.training import Adam, TrainingStep
-from tcc.training.loop import draw_training_batch
+from tcc.training.drawing import draw_training_batch
 from tcc.training.loss_scale import LossScale
-from tcc.training.methods import build_head
+from tcc.training.methods import build_head, count_phases
 from tcc.training.optimizer import Momentum
 from tcc.training.step import mean_squared_weights, trained_variables
 from tests.tcc.training_samples import SAMPLING, TRAINING, sample_clips, sample_encoder, weights
@@ -37,7 +37,7 @@ def batch_of(step=0, *, training=TRAINING):
 
 
 def step_for(encoder, training):
-    head = build_head(training, encoder.embedder.config.embedding_size, sample_clips().labels)
+    head = build_head(training, encoder.embedder.config.embedding_size, num_phases=count_phases(sample_clips().labels))
     return TrainingStep(encoder, Adam(trained_variables(encoder, head)), training, head)
 
 

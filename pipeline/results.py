@@ -1,0 +1,38 @@
+"""Results that were computed before: adding a checkpoint, a metric or a seed computes what is new, and a killed stage goes on.
+
+One small file for each result under `data/.work/results/`, found by the SHA-256 of all that it depends on. Deleting the
+folder costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+from pipeline.provenance import canonical_json, write_json
+
+Result = Dict[str, Any]
+
+
+class Results:
+    """The results under a root of targets; with `fresh` none is recalled, and all are computed and kept anew."""
+
+    def __init__(self, root: Path, *, fresh: bool = False) -> None:
+        self._folder = root / ".work" / "results"
+        self._fresh = fresh
+
+    def recall(self, depends_on: Any, compute: Callable[[], Result]) -> Result:
+        """What `compute()` gives, a dictionary ready for JSON; `depends_on`: all that it depends on, ready for JSON too."""
+        digest = hashlib.sha256(canonical_json(depends_on).encode()).hexdigest()
+        path = self._folder / digest[:2] / f"{digest[2:]}.json"
+        if not self._fresh:
+            try:
+                return dict(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError):  # not there, or damaged: it is computed again
+                pass
+        result = compute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, result)
+        return result
