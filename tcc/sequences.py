@@ -57,7 +57,7 @@ def digest(clips: Iterable[ClipSequence]) -> str:
     for clip in clips:
         whole.update(repr((clip.name, clip.values.shape, clip.values.dtype.str)).encode("utf-8", "surrogateescape"))
         for array in (clip.timestamps, clip.labels, clip.values):
-            whole.update(memoryview(np.ascontiguousarray(array)))
+            whole.update(np.ascontiguousarray(array).data)
     return whole.hexdigest()
 
 
