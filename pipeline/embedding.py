@@ -9,8 +9,8 @@ import luigi
 from pipeline.base import Job, Made
 from pipeline.features import input_tasks, open_source
 from pipeline.selection import SelectTask, chosen_step
-from pipeline.training import LEFT_OUT, TrainTask, build_encoder
-from pipeline.variants import MODEL, SUPERVISED, UNTRAINED, VariantTask, variant_settings
+from pipeline.training import TrainTask, build_encoder
+from pipeline.variants import LEFT_OUT, MODEL, SUPERVISED, UNTRAINED, VariantTask, left_out, variant_settings
 from pipeline.weights import WeightsTask
 from tcc.config import SPLITS, Settings
 
@@ -52,9 +52,9 @@ class EmbedTask(VariantTask):
         from tcc.sequences import save_sequences
 
         upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
-        left_out = upstream["training"].manifest()["result"].get(LEFT_OUT) if "training" in upstream else None
-        if left_out:
-            return Made(details={LEFT_OUT: left_out})
+        why_not = upstream["training"].manifest()["result"].get(LEFT_OUT) if "training" in upstream else None
+        if why_not:
+            return left_out(why_not)
         device = open_device(settings.device.kind)
         sources = {split: open_source(settings, upstream[split]) for split in SPLITS}
         encoder, step = self._encoder(settings, sources["train"][0])

@@ -11,8 +11,7 @@ from pipeline.embedding import EmbedTask, embeddings_file
 from pipeline.features import features_tasks, is_frozen, load_features
 from pipeline.provenance import write_json
 from pipeline.results import Results
-from pipeline.training import LEFT_OUT
-from pipeline.variants import MODEL, SUPERVISED, UNTRAINED, has_ceiling, run_name
+from pipeline.variants import LEFT_OUT, MODEL, SUPERVISED, UNTRAINED, has_ceiling, run_name
 from tcc.config import Settings
 
 

@@ -11,8 +11,8 @@ from pipeline.catalog import catalog
 from pipeline.features import input_tasks, open_source
 from pipeline.provenance import write_json
 from pipeline.results import Results
-from pipeline.training import LEFT_OUT, TrainTask, build_encoder
-from pipeline.variants import VariantTask, variant_settings
+from pipeline.training import TrainTask, build_encoder
+from pipeline.variants import LEFT_OUT, VariantTask, left_out, variant_settings
 from pipeline.videos import VIDEOS, VideosTask, read_ready_made
 from pipeline.weights import WeightsTask
 from tcc.config import READ_TRAINING_CLIPS, Settings, rule_settings
@@ -56,7 +56,7 @@ class SelectTask(VariantTask):
         upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
         training = upstream["training"].manifest()["result"]
         if LEFT_OUT in training:
-            return Made(details={LEFT_OUT: training[LEFT_OUT]})
+            return left_out(training[LEFT_OUT])
         device = open_device(settings.device.kind)
         source, phases = open_source(settings, upstream["inputs"])
         training_clips = open_source(settings, upstream["train_inputs"])[0] if "train_inputs" in upstream else None

@@ -10,13 +10,12 @@ from typing import Any, Dict
 from pipeline.base import Job, Made
 from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest
-from pipeline.variants import SUPERVISED, VariantTask, variant_settings
+from pipeline.variants import SUPERVISED, VariantTask, left_out, variant_settings
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import Settings
 from tcc.errors import TargetError
 
 _NOT_IN_THE_BYTES = ("log_every", "frame_memory_mb")
-LEFT_OUT = "left_out"  # in the manifest: why this training was not done
 
 
 class TrainTask(VariantTask):
@@ -80,7 +79,7 @@ class TrainTask(VariantTask):
         )
         counts = {"in": len(source), "out": len(source), "skipped": 0}
         if self.variant == SUPERVISED and not any((labels >= 0).any() for labels in source.labels):
-            return Made(counts=counts, details={LEFT_OUT: "no training clip has labels"})
+            return left_out("no training clip has labels")
         if not settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
             source.forget_labels()
         encoder = build_encoder(settings, upstream["weights"], source)

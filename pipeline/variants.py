@@ -8,13 +8,14 @@ from typing import Any, Dict
 import luigi
 
 from pipeline import settings as settings_module
-from pipeline.base import StageTask
+from pipeline.base import Made, StageTask
 from pipeline.catalog import catalog, set_name
 from tcc.config import Settings
 
 MODEL = "model"
 SUPERVISED = "supervised"  # the same network, trained with labels
 UNTRAINED = "untrained"  # the same network before its first step
+LEFT_OUT = "left_out"  # in a manifest: why there is no such training
 
 
 class VariantTask(StageTask):
@@ -32,6 +33,11 @@ class VariantTask(StageTask):
     @classmethod
     def readable(cls, settings: Settings, **params: Any) -> str:
         return variant_name(settings, **params)
+
+
+def left_out(reason: str) -> Made:
+    """An empty target, with the reason in its manifest."""
+    return Made(counts={"in": 0, "out": 0, "skipped": 0}, details={LEFT_OUT: reason})
 
 
 def variant_settings(settings: Settings, *, seed: int, variant: str) -> Settings:

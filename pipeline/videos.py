@@ -56,8 +56,9 @@ class VideosTask(StageTask):
         from tcc.rendering import render_set
 
         workers = job.settings.execution.decode_workers
-        counts = render_set(job.settings.rendering, job.directory, workers=workers, progress=job.progress)
-        return Made(counts={"in": len(catalog(job.settings).clips), **counts})
+        made = render_set(job.settings.rendering, job.directory, workers=workers, progress=job.progress)
+        counts = {"in": len(catalog(job.settings).clips), "out": made["clips"], "skipped": 0, "frames": made["frames"]}
+        return Made(counts=counts)
 
     def _list(self, job: Job) -> Made:
         found = catalog(job.settings)
