@@ -20,6 +20,7 @@ from tcc.sequences import ClipSequence, digest
 
 NO_LABELS = "skipped: no labels"
 LOWER_IS_BETTER = ("boundary_transfer",)
+_OF_A_BASELINE = ("value", "interval", "count", "undefined", "details")
 
 Clips = Sequence[ClipSequence]
 Recall = Callable[[Dict[str, Any], Callable[[], Dict[str, Any]]], Dict[str, Any]]
@@ -59,10 +60,10 @@ def evaluate(
       recall: recall(depends_on, measure) returns measure(), or what it returned before for the same `depends_on`: a
         dictionary ready for JSON of metric, protocol, settings, split, phases and a digest of the embeddings.
       progress: told the share of the work done.
-    Returns: one dictionary for each metric, by name, ready for JSON: {"metric", "protocol", "split", "value", "count",
-      "undefined", "details", "baselines": {name: {"value", "count", "undefined", "details"}}}. A metric that has no
-      value has value None and the reason in "undefined"; without labels, that is "skipped: no labels" for those that
-      need them.
+    Returns: one dictionary for each metric, by name, ready for JSON: {"metric", "protocol", "split", "value", "interval",
+      "interval_over", "count", "undefined", "details", "baselines": {name: {"value", "interval", "count", "undefined",
+      "details"}}}. A metric that has no value has value None and the reason in "undefined"; without labels, that is
+      "skipped: no labels" for those that need them.
     Raises: ShapeError for embeddings or labels that do not fit together.
     """
     subjects: Dict[Optional[str], Tuple[Clips, Clips]] = {None: (train, test)}
@@ -87,10 +88,7 @@ def evaluate(
             done += metric.work
         results[metric.name] = {
             **measured.pop(None),
-            "baselines": {
-                name: {key: result[key] for key in ("value", "count", "undefined", "details")}
-                for name, result in measured.items()
-            },
+            "baselines": {name: {key: result[key] for key in _OF_A_BASELINE} for name, result in measured.items()},
         }
     progress(1.0, "evaluated")
     return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class MetricResult:
       count: how many things the value is a mean (or median) over; details["count_of"] says of what.
       undefined: what was left out: [{"what": clip, pair or setting, "reason": text}].
       details: everything else, JSON-ready once passed through `as_dict`.
+      interval: 95 % interval of the value, low and high; None where it has none.
+      interval_over: what the interval is over, such as episodes; empty where there is none.
     """
 
     metric: str
@@ -37,6 +39,8 @@ class MetricResult:
     count: int
     undefined: List[Dict[str, str]] = field(default_factory=list)
     details: Dict[str, Any] = field(default_factory=dict)
+    interval: Optional[Tuple[float, float]] = None
+    interval_over: str = ""
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain dictionary for JSON: no NumPy types; a number that is not finite becomes None."""
@@ -45,6 +49,8 @@ class MetricResult:
             "protocol": self.protocol,
             "split": self.split,
             "value": plain(self.value),
+            "interval": plain(self.interval),
+            "interval_over": self.interval_over,
             "count": int(self.count),
             "undefined": plain(self.undefined),
             "details": plain(self.details),

@@ -102,7 +102,7 @@ def metrics_table(metrics: Metrics) -> Tuple[Html, Html]:
 
 def _cell(name: str, subject: Mapping[str, Any]) -> Cell:
     left_out = tuple({**entry, "reason": _without(name, entry)} for entry in subject.get("undefined") or ())
-    return Cell(subject.get("value"), left_out, _details(subject).get("interval_95"))
+    return Cell(subject.get("value"), left_out, subject.get("interval"))
 
 
 def _without(name: str, entry: Mapping[str, str]) -> str:

@@ -131,7 +131,8 @@ def test_few_shot_classification_is_the_mean_over_episodes():
     episodes = draw_episodes(6, 2, 4, seed=3)
     accuracies = [reference.svm_accuracy([train[clip] for clip in episode], test)[1] for episode in episodes]
     assert result.value == pytest.approx(np.mean(accuracies))
-    assert result.details["interval_95"] == pytest.approx(mean_interval(accuracies))
+    assert result.interval == pytest.approx(mean_interval(accuracies))
+    assert result.interval_over == "episodes"
     assert len({tuple(episode) for episode in episodes}) > 1
 
 

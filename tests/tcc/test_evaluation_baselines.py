@@ -30,6 +30,8 @@ from tests.tcc.evaluation_clips import PHASES, TRIMS, clip_of, random_clips
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
+OF_A_BASELINE = ["value", "interval", "count", "undefined", "details"]
+KEYS = ["metric", "protocol", "split", "value", "interval", "interval_over", *OF_A_BASELINE[2:], "baselines"]
 METRICS = [
     "phase_classification",
     "few_shot_classification",
@@ -163,12 +165,13 @@ def test_evaluate_returns_six_files_with_all_baselines():
     )
     assert list(results) == METRICS
     for name, result in results.items():
-        assert list(result) == ["metric", "protocol", "split", "value", "count", "undefined", "details", "baselines"]
+        assert list(result) == KEYS
         assert (result["metric"], result["split"]) == (name, "test")
         assert result["protocol"] in ("tcc-svm v1", "cross-clip v1")
         assert result["value"] is not None
         assert list(result["baselines"]) == list(baselines)
         assert all(isinstance(entry["value"], float) for entry in result["baselines"].values())
+        assert all(list(entry) == OF_A_BASELINE for entry in result["baselines"].values())
     again = evaluate(train, test, phases=PHASES, split="test", config=CONFIG, baselines=baselines)
     assert json.dumps(again, allow_nan=False) == json.dumps(results, allow_nan=False)
     fractions = [fraction for fraction, _ in told]

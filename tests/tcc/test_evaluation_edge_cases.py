@@ -248,7 +248,7 @@ def test_more_videos_than_clips(clips):
 
 def test_one_episode_has_no_interval(clips):
     result = few_shot_classification(clips, clips, **{**FEW_SHOT, "num_episodes": 1})
-    assert result.details["interval_95"] is None
+    assert (result.interval, result.interval_over) == (None, "")
     assert result.value is not None
 
 
@@ -288,6 +288,8 @@ def test_results_are_json_without_nan():
         "protocol": "p v1",
         "split": "val",
         "value": 0.5,
+        "interval": None,
+        "interval_over": "",
         "count": 3,
         "undefined": [],
         "details": {"a": [1.0, None], "b": [2]},
