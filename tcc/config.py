@@ -27,13 +27,16 @@ SPLITS = ("train", "val", "test")
 # The metrics, and the options of [evaluation] that each of them reads.
 METRIC_SETTINGS = {
     "phase_classification": ("train_fractions",),
+    "linear_classification": ("train_fractions",),
     "few_shot_classification": ("few_shot_videos", "few_shot_episodes", "seed"),
     "phase_progression": ("train_fractions",),
     "kendalls_tau": ("tau_frame_stride", "distance"),
     "phase_agreement": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
     "boundary_transfer": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
 }
-READ_TRAINING_CLIPS = ("phase_classification", "few_shot_classification", "phase_progression")
+READ_TRAINING_CLIPS = (
+    *("phase_classification", "linear_classification", "few_shot_classification", "phase_progression"),
+)
 SELECTION_RULES = (*METRIC_SETTINGS, "validation_loss", "last")
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
 
@@ -497,7 +500,7 @@ class EmbeddingConfig:
 class EvaluationConfig:
     """[evaluation] The metrics."""
 
-    train_fractions: Tuple[float, ...] = (0.1, 0.5, 1.0)  # phase classification and progression: share of clips
+    train_fractions: Tuple[float, ...] = (0.1, 0.5, 1.0)  # classification and progression: share of clips
     few_shot_videos: Tuple[int, ...] = (1, 5, 10)  # few-shot: labelled clips
     few_shot_episodes: int = 50  # few-shot: draws for each number of clips
     tau_frame_stride: int = 2  # Kendall's tau: every n-th frame

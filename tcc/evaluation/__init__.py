@@ -16,6 +16,7 @@ from tcc.evaluation.boundary_transfer import boundary_transfer
 from tcc.evaluation.evaluate import LOWER_IS_BETTER, NO_LABELS, evaluate, measure_metric
 from tcc.evaluation.few_shot_classification import draw_episodes, few_shot_classification
 from tcc.evaluation.kendalls_tau import kendalls_tau, pairwise_taus
+from tcc.evaluation.linear_classification import linear_classification
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
@@ -38,6 +39,7 @@ __all__ = [
     "features_pool",
     "few_shot_classification",
     "kendalls_tau",
+    "linear_classification",
     "measure_metric",
     "pairwise_taus",
     "phase_agreement",

@@ -11,10 +11,11 @@ from tcc.evaluation.boundary_transfer import boundary_transfer
 from tcc.evaluation.clips import has_label
 from tcc.evaluation.few_shot_classification import few_shot_classification
 from tcc.evaluation.kendalls_tau import kendalls_tau
+from tcc.evaluation.linear_classification import linear_classification
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
-from tcc.evaluation.result import CROSS_CLIP, TCC_SVM, MetricResult, left_out
+from tcc.evaluation.result import CROSS_CLIP, LINEAR, TCC_SVM, MetricResult, left_out
 from tcc.progress import Progress, silent
 from tcc.sequences import ClipSequence, digest
 
@@ -149,6 +150,7 @@ def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Seq
 
     return (
         _Metric("phase_classification", TCC_SVM, True, 4, on_both(phase_classification)),
+        _Metric("linear_classification", LINEAR, True, 4, on_both(linear_classification)),
         _Metric("few_shot_classification", TCC_SVM, True, 10, few_shot),
         _Metric("phase_progression", TCC_SVM, True, 1, on_both(phase_progression)),
         _Metric("kendalls_tau", TCC_SVM, False, 1, tau),

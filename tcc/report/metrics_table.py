@@ -23,6 +23,7 @@ class MetricText(NamedTuple):
 
 METRIC_TEXTS = {
     "phase_classification": MetricText("Phase classification", "accuracy of an SVM on single frames"),
+    "linear_classification": MetricText("Linear classification", "accuracy of a logistic regression on single frames"),
     "few_shot_classification": MetricText("Few-shot classification", "the same from few labelled clips"),
     "phase_progression": MetricText("Phase progression", "R² of a linear regression of the time to key events"),
     "kendalls_tau": MetricText("Kendall's tau", "order of time kept by nearest neighbors, −1 to 1"),

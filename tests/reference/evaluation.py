@@ -21,6 +21,44 @@ def svm_accuracy(train, test):
     return machine.score(frames, labels), machine.score(test_frames, test_labels)
 
 
+def logistic_predictions(train, test):
+    """Predictions of a logistic regression on standardized frames, minimized by Newton's method."""
+    (frames, labels), (test_frames, _) = joined(train), joined(test)
+    mean, deviation = frames.mean(axis=0), frames.std(axis=0)
+    phases = sorted(set(labels.tolist()))
+    frames, test_frames = (np.c_[(x - mean) / deviation, np.ones(len(x))] for x in (frames, test_frames))
+    if len(phases) == 2:  # one weight vector: the second phase against the first
+        wanted = (labels == phases[1]).astype(float)
+        weights = np.zeros(frames.shape[1])
+        penalty = np.diag([1.0] * (frames.shape[1] - 1) + [0.0])
+        for _ in range(30):
+            share = 1 / (1 + np.exp(-frames @ weights))
+            gradient = frames.T @ (share - wanted) + penalty @ weights
+            weights -= np.linalg.solve(frames.T @ (frames * (share * (1 - share))[:, None]) + penalty, gradient)
+        return np.where(test_frames @ weights > 0, phases[1], phases[0])
+    weights = np.zeros((frames.shape[1], len(phases)))
+    wanted = np.stack([labels == phase for phase in phases], axis=1).astype(float)
+    bound = frames.T @ frames / 2 + np.diag([1.0] * (frames.shape[1] - 1) + [1e-9])
+    inverse = np.linalg.inv(bound)
+    for _ in range(4000):  # gradient steps by the bound of the curvature, 1/2 of the frames' products
+        exps = np.exp(frames @ weights - (frames @ weights).max(axis=1, keepdims=True))
+        residual = exps / exps.sum(axis=1, keepdims=True) - wanted
+        gradient = frames.T @ residual + np.r_[weights[:-1], np.zeros((1, len(phases)))]
+        step = inverse @ gradient
+        weights -= step
+        if np.abs(step).max() < 1e-7:
+            break
+    return np.array(phases)[(test_frames @ weights).argmax(axis=1)]
+
+
+def logistic_gradient(weights, offsets, frames, labels):
+    """Gradient of the penalized sum of losses in the weights of standardized frames, [D, K]."""
+    standardized = (frames - frames.mean(axis=0)) / frames.std(axis=0)
+    exps = np.exp(standardized @ weights + offsets)
+    wanted = np.eye(weights.shape[1])[labels]
+    return standardized.T @ (exps / exps.sum(axis=1, keepdims=True) - wanted) + weights
+
+
 def joined(clips):
     return np.concatenate([clip.values for clip in clips]).astype(np.float64), np.concatenate(
         [clip.labels for clip in clips]

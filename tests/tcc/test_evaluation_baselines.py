@@ -32,8 +32,10 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
 OF_A_BASELINE = ["value", "interval", "count", "undefined", "details"]
 KEYS = ["metric", "protocol", "split", "value", "interval", "interval_over", *OF_A_BASELINE[2:], "baselines"]
+PROTOCOLS = ("tcc-svm v1", "linear v1", "cross-clip v1")
 METRICS = [
     "phase_classification",
+    "linear_classification",
     "few_shot_classification",
     "phase_progression",
     "kendalls_tau",
@@ -147,7 +149,7 @@ def test_baselines_refuse_what_they_cannot_use():
         principal_components(clips, clips, components=0)
 
 
-def test_evaluate_returns_six_files_with_all_baselines():
+def test_evaluate_returns_a_file_for_each_metric_with_all_baselines():
     train, test = (random_clips(seed=seed, count=4, num_phases=5) for seed in (0, 1))
     features = tuple(feature_clips(seed=seed, count=4) for seed in (0, 1))
     baselines = standard_baselines(train, test, features=features, components=3)
@@ -167,7 +169,7 @@ def test_evaluate_returns_six_files_with_all_baselines():
     for name, result in results.items():
         assert list(result) == KEYS
         assert (result["metric"], result["split"]) == (name, "test")
-        assert result["protocol"] in ("tcc-svm v1", "cross-clip v1")
+        assert result["protocol"] in PROTOCOLS
         assert result["value"] is not None
         assert list(result["baselines"]) == list(baselines)
         assert all(isinstance(entry["value"], float) for entry in result["baselines"].values())

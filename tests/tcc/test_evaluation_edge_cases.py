@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tcc.config import EvaluationConfig
+from tcc.config import METRIC_SETTINGS, EvaluationConfig
 from tcc.errors import MetricUndefined
 from tcc.evaluation import (
     MetricResult,
@@ -15,6 +15,7 @@ from tcc.evaluation import (
     evaluate,
     few_shot_classification,
     kendalls_tau,
+    linear_classification,
     phase_agreement,
     phase_classification,
     phase_progression,
@@ -25,7 +26,12 @@ from tests.tcc.evaluation_clips import PHASES, TRIMS, clip_of, random_clips
 
 FRACTIONS = {"phases": PHASES, "train_fractions": (0.5, 1.0)}
 FEW_SHOT = {"phases": PHASES, "num_videos": (1, 2), "num_episodes": 4, "seed": 0}
-ON_TRAINING = ((phase_classification, FRACTIONS), (phase_progression, FRACTIONS), (few_shot_classification, FEW_SHOT))
+ON_TRAINING = (
+    (phase_classification, FRACTIONS),
+    (linear_classification, FRACTIONS),
+    (phase_progression, FRACTIONS),
+    (few_shot_classification, FEW_SHOT),
+)
 ACROSS = (
     (kendalls_tau, {"frame_stride": 2}),
     (phase_agreement, {"phases": PHASES, **TRIMS}),
@@ -147,7 +153,8 @@ def test_a_video_of_three_frames(clips):
     assert {"what": "clip short, boundary put -> leave", "reason": "phase 'put' is missing"} in undefined
     progression = phase_progression(clips, [*clips, short], **FRACTIONS)
     assert {"what": "test clip short", "reason": "phase 'put' is missing"} in progression.undefined
-    assert phase_classification(clips, [short], **FRACTIONS).count == 3
+    for metric in (phase_classification, linear_classification):
+        assert metric(clips, [short], **FRACTIONS).count == 3
 
 
 def test_a_clip_of_one_frame_or_none(clips):
@@ -164,10 +171,10 @@ def test_a_clip_of_one_frame_or_none(clips):
 
 def test_a_single_phase_in_training(clips):
     one = [with_labels(clip, 2) for clip in clips]
-    with pytest.raises(
-        MetricUndefined, match="phase_classification: no fraction is left: 2 x the training clips hold a"
-    ):
-        phase_classification(one, clips, **FRACTIONS)
+    for metric in (phase_classification, linear_classification):
+        reason = f"{metric.__name__}: no fraction is left: 2 x the training clips hold a"
+        with pytest.raises(MetricUndefined, match=reason):
+            metric(one, clips, **FRACTIONS)
     with pytest.raises(MetricUndefined, match="few_shot_classification: no number of videos is left: 8 x the training"):
         few_shot_classification(one, clips, **FEW_SHOT)
     with pytest.raises(
@@ -178,10 +185,11 @@ def test_a_single_phase_in_training(clips):
 
 def test_a_single_phase_in_the_first_clips_only(clips):
     mixed = [with_labels(clips[0], 2), with_labels(clips[1], 2), *clips[2:]]
-    result = phase_classification(mixed, clips, **FRACTIONS)
-    assert {"what": "fraction 0.5", "reason": "the training clips hold a single phase"} in result.undefined
-    assert result.details["fractions"][0]["value"] is None
-    assert result.value == result.details["fractions"][1]["value"] > 0.5
+    for metric in (phase_classification, linear_classification):
+        result = metric(mixed, clips, **FRACTIONS)
+        assert {"what": "fraction 0.5", "reason": "the training clips hold a single phase"} in result.undefined
+        assert result.details["fractions"][0]["value"] is None
+        assert result.value == result.details["fractions"][1]["value"] > 0.5
     few = few_shot_classification(mixed, clips, **FEW_SHOT)
     lost = [entry for entry in few.undefined if entry["what"].startswith("1 labelled videos, episode")]
     assert few.details["videos"][0]["episodes"] == 4 - len(lost) < 4
@@ -189,7 +197,7 @@ def test_a_single_phase_in_the_first_clips_only(clips):
 
 def test_a_single_phase_in_all(clips):
     one = [clip_of(clip.name, clip.values, [0] * len(clip)) for clip in clips]
-    for metric in (phase_progression, phase_classification):
+    for metric in (phase_progression, phase_classification, linear_classification):
         with pytest.raises(MetricUndefined, match=r"single phase|it takes two phases, there are 1"):
             metric(one, one, phases=PHASES[:1], train_fractions=(1.0,))
     with pytest.raises(MetricUndefined, match=r"boundary .it takes two phases, there are 1. is left"):
@@ -197,13 +205,14 @@ def test_a_single_phase_in_all(clips):
     assert phase_agreement(one, phases=PHASES[:1], **TRIMS).value == 1.0
 
 
-def test_a_phase_that_training_lacks_counts_as_wrong_and_is_named(clips):
+@pytest.mark.parametrize("metric", [phase_classification, linear_classification])
+def test_a_phase_that_training_lacks_counts_as_wrong_and_is_named(metric, clips):
     lacking = [clip_of(c.name, c.values[c.labels < 4], c.labels[c.labels < 4]) for c in clips]
-    result = phase_classification(lacking, clips, **FRACTIONS)
+    result = metric(lacking, clips, **FRACTIONS)
     assert result.details["phases_without_training_frame"] == ["leave"]
     assert result.details["phases_without_test_frame"] == []
     assert np.array(result.details["confusion"])[:, 4].tolist() == [0] * 5
-    other_way = phase_classification(clips, lacking, **FRACTIONS)
+    other_way = metric(clips, lacking, **FRACTIONS)
     assert other_way.details["phases_without_test_frame"] == ["leave"]
 
 
@@ -311,7 +320,7 @@ def test_evaluate_without_labels(clips):
         results = evaluate(given, given, phases=phases, split="test", config=config, baselines=baselines)
         tau = results.pop("kendalls_tau")
         assert tau["value"] == tau["baselines"]["same"]["value"] == kendalls_tau(clips, frame_stride=2).value
-        assert len(results) == 5
+        assert len(results) == len(METRIC_SETTINGS) - 1
         for result in results.values():
             for entry in (result, result["baselines"]["same"]):
                 assert (entry["value"], entry["count"]) == (None, 0)
