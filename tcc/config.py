@@ -30,6 +30,7 @@ METRIC_SETTINGS = {
     "linear_classification": ("train_fractions",),
     "few_shot_classification": ("few_shot_videos", "few_shot_episodes", "seed"),
     "phase_progression": ("train_fractions",),
+    "retrieval": ("retrieval_frames", "distance"),
     "kendalls_tau": ("tau_frame_stride", "distance"),
     "phase_agreement": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
     "boundary_transfer": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
@@ -503,6 +504,7 @@ class EvaluationConfig:
     train_fractions: Tuple[float, ...] = (0.1, 0.5, 1.0)  # classification and progression: share of clips
     few_shot_videos: Tuple[int, ...] = (1, 5, 10)  # few-shot: labelled clips
     few_shot_episodes: int = 50  # few-shot: draws for each number of clips
+    retrieval_frames: Tuple[int, ...] = (5, 10, 15)  # retrieval: nearest frames that are looked at
     tau_frame_stride: int = 2  # Kendall's tau: every n-th frame
     distance: str = "sqeuclidean"  # sqeuclidean, cosine: for every nearest neighbor
     trim_start_seconds: float = 3.0  # phase agreement on trimmed clips: cut 0 to this from the start
@@ -514,6 +516,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         check_choice("distance", self.distance, ("sqeuclidean", "cosine"))
         check_at_least("few_shot_episodes", self.few_shot_episodes, 1)
+        check_at_least("retrieval_frames", min(self.retrieval_frames, default=0), 1)
         check_at_least("tau_frame_stride", self.tau_frame_stride, 1)
         check_at_least("pca_components", self.pca_components, 1)
         check_at_least("trim_start_seconds", self.trim_start_seconds, 0)

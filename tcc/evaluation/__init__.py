@@ -21,6 +21,7 @@ from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
 from tcc.evaluation.result import MetricResult
+from tcc.evaluation.retrieval import retrieval
 from tcc.evaluation.seeds import combine_seeds
 from tcc.evaluation.trimming import trim_clips
 
@@ -46,6 +47,7 @@ __all__ = [
     "phase_classification",
     "phase_progression",
     "principal_components",
+    "retrieval",
     "standard_baselines",
     "trim_clips",
 ]

@@ -15,7 +15,8 @@ from tcc.evaluation.linear_classification import linear_classification
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
-from tcc.evaluation.result import CROSS_CLIP, LINEAR, TCC_SVM, MetricResult, left_out
+from tcc.evaluation.result import CROSS_CLIP, LINEAR, RETRIEVAL, TCC_SVM, MetricResult, left_out
+from tcc.evaluation.retrieval import retrieval
 from tcc.progress import Progress, silent
 from tcc.sequences import ClipSequence, digest
 
@@ -138,6 +139,10 @@ def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Seq
             progress=progress,
         )
 
+    def retrieve(train: Clips, test: Clips, progress: Progress) -> MetricResult:
+        frames, distance = config.retrieval_frames, _distance(test, config)
+        return retrieval(test, phases=phases, num_frames=frames, distance=distance, split=split)
+
     def tau(train: Clips, test: Clips, progress: Progress) -> MetricResult:
         distance = _distance(test, config)
         return kendalls_tau(test, frame_stride=config.tau_frame_stride, distance=distance, split=split)
@@ -153,6 +158,7 @@ def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Seq
         _Metric("linear_classification", LINEAR, True, 4, on_both(linear_classification)),
         _Metric("few_shot_classification", TCC_SVM, True, 10, few_shot),
         _Metric("phase_progression", TCC_SVM, True, 1, on_both(phase_progression)),
+        _Metric("retrieval", RETRIEVAL, True, 1, retrieve),
         _Metric("kendalls_tau", TCC_SVM, False, 1, tau),
         _Metric("phase_agreement", CROSS_CLIP, True, 1, across(phase_agreement)),
         _Metric("boundary_transfer", CROSS_CLIP, True, 1, across(boundary_transfer)),

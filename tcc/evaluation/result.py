@@ -14,6 +14,7 @@ from tcc.errors import MetricUndefined
 TCC_SVM = "tcc-svm v1"  # the reference's rules
 CROSS_CLIP = "cross-clip v1"  # nearest neighbors from clip to clip, which a clock can't fake
 LINEAR = "linear v1"  # logistic regression on single frames, as later papers
+RETRIEVAL = "retrieval v1"  # nearest frames of all other clips
 
 REASONS_SHOWN = 3  # kinds of reasons that an error message lists
 

@@ -26,6 +26,7 @@ METRIC_TEXTS = {
     "linear_classification": MetricText("Linear classification", "accuracy of a logistic regression on single frames"),
     "few_shot_classification": MetricText("Few-shot classification", "the same from few labelled clips"),
     "phase_progression": MetricText("Phase progression", "R² of a linear regression of the time to key events"),
+    "retrieval": MetricText("Retrieval", "nearest frames of all other clips that show the same phase"),
     "kendalls_tau": MetricText("Kendall's tau", "order of time kept by nearest neighbors, −1 to 1"),
     "phase_agreement": MetricText("Phase agreement", "nearest neighbors in other clips that lie in the same phase"),
     "boundary_transfer": MetricText(

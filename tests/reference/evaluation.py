@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.svm import SVC
 
-from tests.reference.alignment import nearest_neighbors
+from tests.reference.alignment import distance_between, nearest_neighbors
 
 
 def svm_accuracy(train, test):
@@ -112,6 +112,32 @@ def phase_agreement(clips):
                 found = nearest_neighbors(query.values[right], other.values[seen])
                 same = [query.labels[t] == other.labels[seen[n]] for t, n in zip(right, found)]
                 shares.append(sum(same) / len(same))
+    return statistics.mean(shares)
+
+
+def retrieval(clips, num_frames, distance="sqeuclidean"):
+    """AP@K for each K, query by query."""
+    precisions = {k: [] for k in num_frames}
+    for i, query in enumerate(clips):
+        for t in range(len(query)):
+            if query.labels[t] >= 0:
+                found = []
+                for j, other in enumerate(clips):
+                    for s in range(len(other)):
+                        if i != j and other.labels[s] >= 0:
+                            found.append((distance_between(query.values[t], other.values[s], distance), j, s))
+                same = [clips[j].labels[s] == query.labels[t] for _, j, s in sorted(found)]
+                for k in num_frames:
+                    precisions[k].append(sum(same[:k]) / k)
+    return [statistics.mean(precisions[k]) for k in num_frames]
+
+
+def retrieval_chance(clips):
+    shares = []
+    for i, query in enumerate(clips):
+        for label in query.labels[query.labels >= 0]:
+            others = np.concatenate([clip.labels[clip.labels >= 0] for j, clip in enumerate(clips) if j != i])
+            shares.append(float(np.mean(others == label)))
     return statistics.mean(shares)
 
 

@@ -19,6 +19,7 @@ from tcc.evaluation import (
     phase_agreement,
     phase_classification,
     phase_progression,
+    retrieval,
     support_vectors,
     trim_clips,
 )
@@ -289,6 +290,35 @@ def test_phase_agreement_says_what_can_be_reached():
     assert result.details["value_where_possible"] == 1.0
 
 
+@pytest.mark.parametrize("distance", ["sqeuclidean", "cosine"])
+def test_retrieval_matches_double_loop(distance, monkeypatch):
+    clips = random_clips(seed=0, count=4, num_phases=5, size=3, noise=1.0, unlabelled=True)
+    settings = {"phases": PHASES, "num_frames": (7, 3, 20), "distance": distance}
+    result = retrieval(clips, **settings)
+    expected = reference.retrieval(clips, (3, 7, 20), distance)
+    assert [entry["value"] for entry in result.details["retrieved"]] == pytest.approx(expected, rel=1e-12)
+    assert result.value == result.details["retrieved"][0]["value"]
+    assert result.count == sum(np.count_nonzero(clip.labels >= 0) for clip in clips)
+    assert result.value > result.details["chance"] == pytest.approx(reference.retrieval_chance(clips), rel=1e-12)
+    monkeypatch.setattr(importlib.import_module("tcc.evaluation.retrieval"), "_BLOCK_ELEMENTS", 500)
+    assert retrieval(clips, **settings).as_dict() == result.as_dict()
+
+
+@pytest.mark.parametrize("values", ["clock", "two places", "far away"])
+def test_of_equally_near_frames_those_of_the_earlier_clip_are_retrieved(values):
+    """Clocks have frames at equal distance in every clip and on both sides of each frame."""
+    clips = random_clips(seed=0, count=4, num_phases=5)
+    places = {
+        "clock": lambda clip: np.arange(len(clip)) / 10,
+        "two places": lambda clip: np.arange(len(clip)) % 2,
+        "far away": lambda clip: 1e6 + np.arange(len(clip)) // 3,
+    }
+    clips = [clip_of(clip.name, places[values](clip)[:, None], clip.labels) for clip in clips]
+    result = retrieval(clips, phases=PHASES, num_frames=(5, 11))
+    expected = reference.retrieval(clips, (5, 11))
+    assert [entry["value"] for entry in result.details["retrieved"]] == pytest.approx(expected, rel=1e-12)
+
+
 def test_boundary_transfer_matches_double_loop():
     clips = random_clips(seed=0, count=4, num_phases=5, size=3, noise=1.0)
     result = boundary_transfer(clips, phases=PHASES, **TRIMS)
@@ -385,6 +415,8 @@ def test_settings_that_mean_nothing_are_refused():
         kendalls_tau(clips, frame_stride=0)
     with pytest.raises(SettingsError, match="trim seconds: must be at least 0, got -1 and 2"):
         trim_clips(clips, -1, 2, seed=0)
+    with pytest.raises(SettingsError, match=r"num_frames: must be at least 1, got \[3, 0\]"):
+        retrieval(clips, phases=PHASES, num_frames=(3, 0))
     for metric in (phase_agreement, boundary_transfer):
         with pytest.raises(SettingsError, match="distance: must be one of sqeuclidean, cosine; got 'l2'"):
             metric(clips, phases=PHASES, distance="l2", **TRIMS)

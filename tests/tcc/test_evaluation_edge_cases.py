@@ -19,6 +19,7 @@ from tcc.evaluation import (
     phase_agreement,
     phase_classification,
     phase_progression,
+    retrieval,
 )
 from tcc.evaluation.clips import phase_boundary, phase_runs
 from tcc.evaluation.result import nothing_left
@@ -34,6 +35,7 @@ ON_TRAINING = (
 )
 ACROSS = (
     (kendalls_tau, {"frame_stride": 2}),
+    (retrieval, {"phases": PHASES, "num_frames": (5,)}),
     (phase_agreement, {"phases": PHASES, **TRIMS}),
     (boundary_transfer, {"phases": PHASES, **TRIMS}),
 )
@@ -149,6 +151,7 @@ def test_a_video_of_three_frames(clips):
     assert (result.count, len(result.undefined)) == (12, 8)
     assert kendalls_tau([*clips, short], frame_stride=2).count == 20  # two frames have an order
     assert phase_agreement([*clips, short], phases=PHASES, **TRIMS).count == 20
+    assert retrieval([*clips, short], phases=PHASES, num_frames=(5,)).count == sum(map(len, clips)) + 3
     undefined = boundary_transfer([*clips, short], phases=PHASES, **TRIMS).undefined
     assert {"what": "clip short, boundary put -> leave", "reason": "phase 'put' is missing"} in undefined
     progression = phase_progression(clips, [*clips, short], **FRACTIONS)
@@ -203,6 +206,8 @@ def test_a_single_phase_in_all(clips):
     with pytest.raises(MetricUndefined, match=r"boundary .it takes two phases, there are 1. is left"):
         boundary_transfer(one, phases=PHASES[:1], **TRIMS)
     assert phase_agreement(one, phases=PHASES[:1], **TRIMS).value == 1.0
+    result = retrieval(one, phases=PHASES[:1], num_frames=(5,))
+    assert (result.value, result.details["chance"]) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("metric", [phase_classification, linear_classification])
@@ -253,6 +258,23 @@ def test_more_videos_than_clips(clips):
         MetricUndefined, match="no number of videos is left: 1 x there are only 4 usable training clips"
     ):
         few_shot_classification(clips, clips, **{**FEW_SHOT, "num_videos": (5,)})
+
+
+def test_more_frames_than_can_be_retrieved(clips):
+    short = [clip_of(f"{n}", clips[n].values[:3], [0, 1, 2]) for n in (0, 1)]
+    result = retrieval([*short, clips[2]], phases=PHASES, num_frames=(9, 6, 7))
+    reason = "a query has only 6 labelled frames in other clips"
+    assert result.undefined == [{"what": f"{k} frames", "reason": reason} for k in (7, 9)]
+    assert [entry["value"] is None for entry in result.details["retrieved"]] == [False, True, True]
+    assert result.details["value_at_frames"] == 6
+    with pytest.raises(MetricUndefined, match=f"retrieval: no number of frames is left: 1 x {reason}"):
+        retrieval([*short, clips[2]], phases=PHASES, num_frames=(7,))
+
+
+def test_a_phase_that_no_other_clip_has_is_never_retrieved(clips):
+    lacking = [clip_of(c.name, c.values[c.labels < 4], c.labels[c.labels < 4]) for c in clips[1:]]
+    result = retrieval([clips[0], *lacking], phases=PHASES, num_frames=(5,))
+    assert result.details["clips"][0]["value"] <= np.mean(clips[0].labels < 4)
 
 
 def test_one_episode_has_no_interval(clips):
