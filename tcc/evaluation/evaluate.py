@@ -8,10 +8,11 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence,
 from tcc.config import METRIC_SETTINGS, EvaluationConfig
 from tcc.errors import MetricUndefined
 from tcc.evaluation.boundary_transfer import boundary_transfer
-from tcc.evaluation.clips import has_label
+from tcc.evaluation.clips import check_clips, has_label
 from tcc.evaluation.few_shot_classification import few_shot_classification
 from tcc.evaluation.kendalls_tau import kendalls_tau
 from tcc.evaluation.linear_classification import linear_classification
+from tcc.evaluation.matching import Matching
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
 from tcc.evaluation.phase_progression import phase_progression
@@ -26,11 +27,21 @@ _OF_A_BASELINE = ("value", "interval", "count", "undefined", "details")
 
 Clips = Sequence[ClipSequence]
 Recall = Callable[[Dict[str, Any], Callable[[], Dict[str, Any]]], Dict[str, Any]]
-_Measure = Callable[[Clips, Clips, Progress], MetricResult]
+
+
+class _Subject(NamedTuple):
+    """Embeddings that are measured: of the training clips and the evaluated ones, and the matches between the latter."""
+
+    train: Clips
+    test: Clips
+    matching: Matching
+
+
+_Measure = Callable[[_Subject, Progress], MetricResult]
 
 
 class _Metric(NamedTuple):
-    """One metric with its settings: measure(train, test, progress)."""
+    """One metric with its settings: measure(subject, progress)."""
 
     name: str
     protocol: str
@@ -68,16 +79,16 @@ def evaluate(
       "skipped: no labels" for those that need them.
     Raises: ShapeError for embeddings or labels that do not fit together.
     """
-    subjects: Dict[Optional[str], Tuple[Clips, Clips]] = {None: (train, test)}
-    subjects.update(baselines or {})
+    subjects: Dict[Optional[str], _Subject] = {None: _subject(train, test, config)}
+    subjects.update({name: _subject(*clips, config) for name, clips in (baselines or {}).items()})
     metrics = _metrics(phases, split, config)
-    digests = {name: [digest(own_train), digest(own_test)] for name, (own_train, own_test) in subjects.items()}
+    digests = {name: [digest(subject.train), digest(subject.test)] for name, subject in subjects.items()}
     labelled = _labelled(train, test, phases)
     total, done = sum(metric.work for metric in metrics) * len(subjects), 0
     results: Dict[str, Dict[str, Any]] = {}
     for metric in metrics:
         measured = {}
-        for name, (own_train, own_test) in subjects.items():
+        for name, subject in subjects.items():
             report = _inner(progress, done, metric.work, total, f"{metric.name}, {name or 'model'}")
             report(0, "")
             if metric.needs_labels and not labelled:
@@ -85,7 +96,7 @@ def evaluate(
             else:
                 measured[name] = recall(
                     {**_identity(metric, phases, split, config), "clips": digests[name]},
-                    functools.partial(_measure, metric, own_train, own_test, split, report),
+                    functools.partial(_measure, metric, subject, split, report),
                 )
             done += metric.work
         results[metric.name] = {
@@ -103,7 +114,7 @@ def measure_metric(
     (metric,) = (metric for metric in _metrics(phases, split, config) if metric.name == name)
     if metric.needs_labels and not _labelled(train, test, phases):
         return _skipped(metric, split)
-    return _measure(metric, train, test, split, silent)
+    return _measure(metric, _subject(train, test, config), split, silent)
 
 
 def _identity(metric: _Metric, phases: Sequence[str], split: str, config: EvaluationConfig) -> Dict[str, Any]:
@@ -117,20 +128,26 @@ def _labelled(train: Clips, test: Clips, phases: Sequence[str]) -> bool:
     return bool(phases) and any(has_label(clip) for clip in [*train, *test])
 
 
+def _subject(train: Clips, test: Clips, config: EvaluationConfig) -> _Subject:
+    check_clips("test", test)
+    return _Subject(train, test, Matching(test, distance=_distance(test, config)))
+
+
 def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Sequence[_Metric]:
     fractions = {"phases": phases, "train_fractions": config.train_fractions, "split": split}
     trims = {
         "phases": phases,
         "trim_start_seconds": config.trim_start_seconds,
         "trim_end_seconds": config.trim_end_seconds,
+        "dtw_pairs": config.dtw_pairs,
         "seed": config.seed,
         "split": split,
     }
 
-    def few_shot(train: Clips, test: Clips, progress: Progress) -> MetricResult:
+    def few_shot(subject: _Subject, progress: Progress) -> MetricResult:
         return few_shot_classification(
-            train,
-            test,
+            subject.train,
+            subject.test,
             phases=phases,
             num_videos=config.few_shot_videos,
             num_episodes=config.few_shot_episodes,
@@ -139,19 +156,21 @@ def _metrics(phases: Sequence[str], split: str, config: EvaluationConfig) -> Seq
             progress=progress,
         )
 
-    def retrieve(train: Clips, test: Clips, progress: Progress) -> MetricResult:
-        frames, distance = config.retrieval_frames, _distance(test, config)
-        return retrieval(test, phases=phases, num_frames=frames, distance=distance, split=split)
+    def retrieve(subject: _Subject, progress: Progress) -> MetricResult:
+        frames, distance = config.retrieval_frames, _distance(subject.test, config)
+        return retrieval(subject.test, phases=phases, num_frames=frames, distance=distance, split=split)
 
-    def tau(train: Clips, test: Clips, progress: Progress) -> MetricResult:
-        distance = _distance(test, config)
-        return kendalls_tau(test, frame_stride=config.tau_frame_stride, distance=distance, split=split)
+    def tau(subject: _Subject, progress: Progress) -> MetricResult:
+        distance = _distance(subject.test, config)
+        return kendalls_tau(subject.test, frame_stride=config.tau_frame_stride, distance=distance, split=split)
 
     def on_both(measure: Callable[..., MetricResult]) -> _Measure:
-        return lambda train, test, progress: measure(train, test, **fractions)
+        return lambda subject, progress: measure(subject.train, subject.test, **fractions)
 
     def across(measure: Callable[..., MetricResult]) -> _Measure:
-        return lambda train, test, progress: measure(test, distance=_distance(test, config), **trims)
+        return lambda subject, progress: measure(
+            subject.test, distance=_distance(subject.test, config), matching=subject.matching, **trims
+        )
 
     return (
         _Metric("phase_classification", TCC_SVM, True, 4, on_both(phase_classification)),
@@ -170,9 +189,9 @@ def _distance(clips: Clips, config: EvaluationConfig) -> str:
     return "sqeuclidean" if clips and clips[0].values.shape[1:] == (1,) else config.distance
 
 
-def _measure(metric: _Metric, train: Clips, test: Clips, split: str, progress: Progress) -> Dict[str, Any]:
+def _measure(metric: _Metric, subject: _Subject, split: str, progress: Progress) -> Dict[str, Any]:
     try:
-        return metric.measure(train, test, progress).as_dict()
+        return metric.measure(subject, progress).as_dict()
     except MetricUndefined as reason:
         return _without_value(metric, split, str(reason))
 

@@ -12,7 +12,7 @@ from tcc.errors import MetricUndefined
 
 # Protocols: a change that can change a number counts the version up.
 TCC_SVM = "tcc-svm v1"  # the reference's rules
-CROSS_CLIP = "cross-clip v1"  # nearest neighbors from clip to clip, which a clock can't fake
+CROSS_CLIP = "cross-clip v2"  # nearest neighbors from clip to clip, which a clock can't fake
 LINEAR = "linear v1"  # logistic regression on single frames, as later papers
 RETRIEVAL = "retrieval v1"  # nearest frames of all other clips
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.svm import SVC
 
-from tests.reference.alignment import distance_between, nearest_neighbors
+from tests.reference.alignment import distance_between, first_matches, nearest_neighbors
 
 
 def svm_accuracy(train, test):
@@ -153,6 +153,26 @@ def boundary_errors(clips, num_phases):
                     put = statistics.mean(float(other.timestamps[t]) for t in found)
                     truth = statistics.mean(float(other.timestamps[t]) for t in boundary(other, phase))
                     errors.append(abs(put - truth))
+    return errors
+
+
+def warped_agreement(clips, pairs):
+    shares = []
+    for i, j in pairs:
+        forth, _ = first_matches(clips[i].values, clips[j].values)
+        labels = [(label, clips[j].labels[s]) for label, s in zip(clips[i].labels, forth)]
+        shares.append(statistics.mean(float(one == other) for one, other in labels if one >= 0 and other >= 0))
+    return statistics.mean(shares)
+
+
+def warped_boundary_errors(clips, num_phases, pairs):
+    errors = []
+    for i, j in pairs:
+        forth, _ = first_matches(clips[i].values, clips[j].values)
+        times = clips[j].timestamps
+        for phase in range(num_phases - 1):
+            put = statistics.mean(float(times[forth[t]]) for t in boundary(clips[i], phase))
+            errors.append(abs(put - statistics.mean(float(times[t]) for t in boundary(clips[j], phase))))
     return errors
 
 

@@ -32,7 +32,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
 OF_A_BASELINE = ["value", "interval", "count", "undefined", "details"]
 KEYS = ["metric", "protocol", "split", "value", "interval", "interval_over", *OF_A_BASELINE[2:], "baselines"]
-PROTOCOLS = ("tcc-svm v1", "linear v1", "retrieval v1", "cross-clip v1")
+PROTOCOLS = ("tcc-svm v1", "linear v1", "retrieval v1", "cross-clip v2")
 METRICS = [
     "phase_classification",
     "linear_classification",

@@ -292,7 +292,7 @@ def test_a_zero_embedding_has_no_cosine(clips):
 
 
 def test_trims_that_leave_no_boundary_are_said_so(clips):
-    result = boundary_transfer(clips, phases=PHASES, trim_start_seconds=100.0, trim_end_seconds=0.0, seed=0)
+    result = boundary_transfer(clips, phases=PHASES, **{**TRIMS, "trim_start_seconds": 100.0})
     assert result.value is not None
     assert result.details["trimmed"]["value"] is None
     assert result.details["trimmed"]["undefined"]
@@ -303,9 +303,7 @@ def test_trims_that_leave_no_label_are_said_so():
         clip_of(c.name, c.values, np.where(np.arange(len(c)) < 3, 0, -1))
         for c in random_clips(seed=0, count=2, num_phases=2)
     ]
-    trimmed = phase_agreement(clips, phases=PHASES[:2], trim_start_seconds=1e4, trim_end_seconds=0.0, seed=0).details[
-        "trimmed"
-    ]
+    trimmed = phase_agreement(clips, phases=PHASES[:2], **{**TRIMS, "trim_start_seconds": 1e4}).details["trimmed"]
     assert (trimmed["value"], trimmed["count"]) == (None, 0)
     assert "2 x no labelled frame" in trimmed["undefined"][0]["reason"]
 

@@ -24,7 +24,8 @@ def test_a_metric_reads_the_settings_that_are_told_and_no_other(metric):
     train, test = sets()
     changes = {
         "train_fractions": (0.5,), "few_shot_videos": (1,), "few_shot_episodes": 3, "retrieval_frames": (4,),
-        "tau_frame_stride": 3, "distance": "cosine", "trim_start_seconds": 1.0, "trim_end_seconds": 1.5, "seed": 4,
+        "tau_frame_stride": 3, "distance": "cosine", "trim_start_seconds": 1.0, "trim_end_seconds": 1.5, "dtw_pairs": 2,
+        "seed": 4,
     }  # fmt: skip
 
     def measured(config):
