@@ -34,11 +34,18 @@ METRIC_SETTINGS = {
     "kendalls_tau": ("tau_frame_stride", "distance"),
     "phase_agreement": ("distance", "trim_start_seconds", "trim_end_seconds", "dtw_pairs", "seed"),
     "boundary_transfer": ("distance", "trim_start_seconds", "trim_end_seconds", "dtw_pairs", "seed"),
+    "alignment": ("distance", "dtw_pairs", "seed"),
+    "collapse": ("tau_frame_stride", "distance"),
 }
 READ_TRAINING_CLIPS = (
     *("phase_classification", "linear_classification", "few_shot_classification", "phase_progression"),
 )
-SELECTION_RULES = (*METRIC_SETTINGS, "validation_loss", "last")
+# Not the true progress, which no validation clip has here, nor how far from a collapse, which noise is too.
+SELECTION_RULES = (
+    *[name for name in METRIC_SETTINGS if name not in ("alignment", "collapse")],
+    "validation_loss",
+    "last",
+)
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
 
 

@@ -15,6 +15,8 @@ TCC_SVM = "tcc-svm v1"  # the reference's rules
 CROSS_CLIP = "cross-clip v2"  # nearest neighbors from clip to clip, which a clock can't fake
 LINEAR = "linear v1"  # logistic regression on single frames, as later papers
 RETRIEVAL = "retrieval v1"  # nearest frames of all other clips
+ALIGNMENT = "alignment v1"  # against the true progress
+COLLAPSE = "collapse v1"  # whether embeddings tell frames apart
 
 REASONS_SHOWN = 3  # kinds of reasons that an error message lists
 

@@ -32,6 +32,10 @@ METRIC_TEXTS = {
     "boundary_transfer": MetricText(
         "Boundary transfer", "median error of phase boundaries carried to another clip; lower is better", "lower", " s"
     ),
+    "alignment": MetricText(
+        "Alignment", "mean error of the true progress of nearest neighbors; lower is better", "lower"
+    ),
+    "collapse": MetricText("Not collapsed", "how evenly nearest neighbors spread over frames; near 0 is collapsed", ""),
 }
 COLUMN_TEXTS = {
     MODEL: "this model",

@@ -156,6 +156,71 @@ def boundary_errors(clips, num_phases):
     return errors
 
 
+def alignment_errors(clips, truth, pairs, matches):
+    """Means over pairs of progress, time and cycle error; matches(i, j) gives first matches both ways."""
+    by_pair = []
+    for i, j in pairs:
+        forth, back = matches(i, j)
+        own, other = truth[clips[i].name], truth[clips[j].name]
+        errors = ([], [], [])
+        for t in range(len(clips[i])):
+            if math.isnan(own[t]):
+                continue
+            s = forth[t]
+            if not math.isnan(other[s]):
+                errors[0].append(abs(own[t] - other[s]))
+            times = times_of(own[t], other, clips[j].timestamps)
+            if times:
+                put = clips[j].timestamps[s]
+                inside = min(times) <= put <= max(times)
+                errors[1].append(0.0 if inside else min(abs(put - time) for time in times))
+            errors[2].append(abs(clips[i].timestamps[back[s]] - clips[i].timestamps[t]))
+        by_pair.append([statistics.mean(map(float, column)) if column else None for column in errors])
+    means = ([row[n] for row in by_pair if row[n] is not None] for n in range(3))
+    return [statistics.mean(column) for column in means]
+
+
+def times_of(wanted, progress, timestamps):
+    """Every time at which the known progress is `wanted`: at frames, or between two neighboring known frames."""
+    known = [t for t in range(len(progress)) if not math.isnan(progress[t])]
+    times = [float(timestamps[t]) for t in known if progress[t] == wanted]
+    for a, b in zip(known, known[1:]):
+        if progress[a] < wanted < progress[b]:
+            share = (wanted - progress[a]) / (progress[b] - progress[a])
+            times.append(float(timestamps[a] + share * (timestamps[b] - timestamps[a])))
+    return times
+
+
+def neighbor_entropy(clips, distance="sqeuclidean"):
+    entropies = []
+    for i, query in enumerate(clips):
+        for j, other in enumerate(clips):
+            if i != j:
+                found = nearest_neighbors(query.values, other.values, distance)
+                shares = [found.count(s) / len(found) for s in set(found)]
+                largest = math.log(min(len(query), len(other)))
+                entropies.append(-sum(share * math.log(share) for share in shares) / largest)
+    return statistics.mean(entropies)
+
+
+def spread(clips):
+    """Numbers of the covariance, by its definition."""
+    frames = np.concatenate([clip.values for clip in clips]).astype(np.float64)
+    covariance = np.cov(frames.T, bias=True)
+    eigenvalues = np.clip(np.linalg.eigvalsh(covariance), 1e-300, None)
+    shares = eigenvalues / eigenvalues.sum()
+    traces = [np.trace(np.cov(clip.values.astype(np.float64).T, bias=True)) for clip in clips]
+    within = sum(len(clip) * trace for clip, trace in zip(clips, traces)) / len(frames)
+    return {
+        "embedding_variance": frames.var(axis=0).mean(),
+        "embedding_spread": frames.var(axis=0).mean() / np.square(frames).mean(),
+        "embedding_rank": eigenvalues.sum() ** 2 / np.square(eigenvalues).sum(),
+        "effective_rank": math.exp(-sum(share * math.log(share) for share in shares)),
+        "variance_over_time": statistics.mean(map(float, traces)),
+        "share_within_clips": within / np.trace(covariance),
+    }
+
+
 def warped_agreement(clips, pairs):
     shares = []
     for i, j in pairs:

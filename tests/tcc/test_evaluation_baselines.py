@@ -32,7 +32,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
 OF_A_BASELINE = ["value", "interval", "count", "undefined", "details"]
 KEYS = ["metric", "protocol", "split", "value", "interval", "interval_over", *OF_A_BASELINE[2:], "baselines"]
-PROTOCOLS = ("tcc-svm v1", "linear v1", "retrieval v1", "cross-clip v2")
+PROTOCOLS = ("tcc-svm v1", "linear v1", "retrieval v1", "cross-clip v2", "alignment v1", "collapse v1")
 METRICS = [
     "phase_classification",
     "linear_classification",
@@ -42,6 +42,8 @@ METRICS = [
     "kendalls_tau",
     "phase_agreement",
     "boundary_transfer",
+    "alignment",
+    "collapse",
 ]
 
 
@@ -156,7 +158,7 @@ def test_evaluate_returns_a_file_for_each_metric_with_all_baselines():
     baselines = standard_baselines(train, test, features=features, components=3)
     of_features = ["features_pool", "features_grid", "features_grid_pca", "features_grid_centered_pca"]
     assert list(baselines) == ["clock_index", "clock_length", *of_features]
-    told = []
+    told, truth = [], {clip.name: np.linspace(0, 1, len(clip)) for clip in test}
     results = evaluate(
         train,
         test,
@@ -164,6 +166,7 @@ def test_evaluate_returns_a_file_for_each_metric_with_all_baselines():
         split="test",
         config=CONFIG,
         baselines=baselines,
+        truth=truth,
         progress=lambda fraction, status: told.append((fraction, status)),
     )
     assert list(results) == METRICS
@@ -175,7 +178,7 @@ def test_evaluate_returns_a_file_for_each_metric_with_all_baselines():
         assert list(result["baselines"]) == list(baselines)
         assert all(isinstance(entry["value"], float) for entry in result["baselines"].values())
         assert all(list(entry) == OF_A_BASELINE for entry in result["baselines"].values())
-    again = evaluate(train, test, phases=PHASES, split="test", config=CONFIG, baselines=baselines)
+    again = evaluate(train, test, phases=PHASES, split="test", config=CONFIG, baselines=baselines, truth=truth)
     assert json.dumps(again, allow_nan=False) == json.dumps(results, allow_nan=False)
     fractions = [fraction for fraction, _ in told]
     assert fractions == sorted(fractions)

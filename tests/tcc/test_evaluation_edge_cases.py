@@ -339,8 +339,10 @@ def test_evaluate_without_labels(clips):
     for phases, given in ((PHASES, unlabelled), ((), clips), ((), unlabelled)):
         results = evaluate(given, given, phases=phases, split="test", config=config, baselines=baselines)
         tau = results.pop("kendalls_tau")
+        assert results.pop("collapse")["value"] > 0
+        assert results.pop("alignment")["undefined"][0]["reason"] == "skipped: true progress is not known"
         assert tau["value"] == tau["baselines"]["same"]["value"] == kendalls_tau(clips, frame_stride=2).value
-        assert len(results) == len(METRIC_SETTINGS) - 1
+        assert len(results) == len(METRIC_SETTINGS) - 3
         for result in results.values():
             for entry in (result, result["baselines"]["same"]):
                 assert (entry["value"], entry["count"]) == (None, 0)
