@@ -79,7 +79,8 @@ def alignment(
         raise nothing_left(METRIC, f"ordered pair of clips (of {len(clips)} clips)", undefined)
     drawn = draw_pairs(len(clips), dtw_pairs, seed=seed)
     chosen = sorted(set(drawn) & set(usable))
-    warped = _mean_errors(known, chosen, lambda i, j: _Matches(*matching.warped(i, j)))
+    paths = matching.warped(chosen)
+    warped = _mean_errors(known, chosen, lambda i, j: _Matches(*paths[i, j]))
     return MetricResult(
         metric=METRIC,
         protocol=ALIGNMENT,

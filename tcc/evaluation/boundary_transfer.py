@@ -120,10 +120,10 @@ def _by_warping(matching: Matching, phases: Sequence[str], dtw_pairs: int, seed:
     clips, undefined = matching.clips, matching.left_out()
     boundaries = [_boundaries(clip, phases)[0] for clip in clips]
     drawn, errors = draw_pairs(len(clips), dtw_pairs, seed=seed), []
-    for i, j in matching.usable(drawn):
+    for (i, j), matches in matching.warped(matching.usable(drawn)).items():
         for boundary, own in zip(boundaries[i], boundaries[j]):
             if boundary and own:
-                found = matching.warped(i, j).forth[list(boundary)]
+                found = matches.forth[list(boundary)]
                 errors.append(abs(clips[j].timestamps[found].mean() - _time(clips[j], own)))
     if not errors:
         undefined.append(left_out("all", "no boundary that both clips of a pair have"))

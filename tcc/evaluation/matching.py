@@ -48,6 +48,7 @@ class Matching:
         self._nearest: Dict[int, Dict[int, np.ndarray]] = {}
         self._warped: Dict[Tuple[int, int], Warped] = {}
         self._centred: Dict[int, np.ndarray] = {}
+        self._squares: Dict[int, np.ndarray] = {}
 
     def nearest(self, query: int, other: int) -> np.ndarray:
         """For each frame of one clip the nearest of the other, of equally near ones the first; int32 [T].
@@ -62,16 +63,17 @@ class Matching:
                     self._nearest[n] = dict(zip(self._finite, found))
         return self._nearest[query][other]
 
-    def warped(self, query: int, other: int) -> Warped:
-        """The first matches of two clips on their warping path; both must be finite."""
-        pair = query, other
-        if pair not in self._warped:
-            path = cheapest_path(self._distances(query, other))
-            self._warped[pair] = Warped(
-                path.candidate_indices[np.unique(path.query_indices, return_index=True)[1]],
-                path.query_indices[np.unique(path.candidate_indices, return_index=True)[1]],
-            )
-        return self._warped[pair]
+    def warped(self, pairs: Pairs) -> Dict[Tuple[int, int], Warped]:
+        """The first matches of each pair of clips on their warping path; all must be finite."""
+        with one_blas_thread():
+            for query, other in pairs:
+                if (query, other) not in self._warped:
+                    path = cheapest_path(self._distances(query, other))
+                    self._warped[query, other] = Warped(
+                        path.candidate_indices[np.unique(path.query_indices, return_index=True)[1]],
+                        path.query_indices[np.unique(path.candidate_indices, return_index=True)[1]],
+                    )
+        return {pair: self._warped[pair] for pair in pairs}
 
     def left_out(self) -> List[Dict[str, str]]:
         """The clips that have a `why_not`, named with it."""
@@ -86,9 +88,12 @@ class Matching:
             return pairwise_distances(self.clips[query].values, self.clips[other].values, distance=self._distance)
         if not self._centred:
             self._centred = self._near_origin()
-        frames, others = self._centred[query], self._centred[other]
-        distances = np.square(frames).sum(axis=1)[:, None] - 2 * frames @ others.T
-        return np.maximum(distances + np.square(others).sum(axis=1), 0)
+            self._squares = {n: np.einsum("td,td->t", frames, frames) for n, frames in self._centred.items()}
+        distances = self._centred[query] @ self._centred[other].T
+        distances *= -2
+        distances += self._squares[query][:, None]
+        distances += self._squares[other]
+        return np.maximum(distances, 0, out=distances)
 
     def _near_origin(self) -> Dict[int, np.ndarray]:
         """Frames whose squared distances order as the distance does, moved to where those keep their digits."""

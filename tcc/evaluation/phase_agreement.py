@@ -81,8 +81,8 @@ def phase_agreement(
 def _by_warping(matching: Matching, dtw_pairs: int, seed: int) -> Dict[str, Any]:
     clips, undefined = matching.clips, matching.left_out()
     drawn, shares = draw_pairs(len(clips), dtw_pairs, seed=seed), []
-    for i, j in matching.usable(drawn):
-        found = clips[j].labels[matching.warped(i, j).forth]
+    for (i, j), matches in matching.warped(matching.usable(drawn)).items():
+        found = clips[j].labels[matches.forth]
         both = (clips[i].labels != UNLABELLED) & (found != UNLABELLED)
         if both.any():
             shares.append(float(np.mean(found[both] == clips[i].labels[both])))

@@ -11,6 +11,7 @@ from tcc.config import METRIC_SETTINGS, EvaluationConfig
 from tcc.errors import MetricUndefined
 from tcc.evaluation import (
     MetricResult,
+    alignment,
     boundary_transfer,
     evaluate,
     few_shot_classification,
@@ -33,7 +34,9 @@ ON_TRAINING = (
     (phase_progression, FRACTIONS),
     (few_shot_classification, FEW_SHOT),
 )
+TRUTH = {clip.name: np.linspace(0, 1, len(clip)) for clip in random_clips(seed=0, count=4, num_phases=5)}
 ACROSS = (
+    (alignment, {"truth": TRUTH, "dtw_pairs": 400, "seed": 0}),
     (kendalls_tau, {"frame_stride": 2}),
     (retrieval, {"phases": PHASES, "num_frames": (5,)}),
     (phase_agreement, {"phases": PHASES, **TRIMS}),

@@ -24,7 +24,7 @@ def test_matches_are_those_of_each_pair_alone(distance, small_size, monkeypatch)
     for i, j in ordered_pairs(3):
         own, other = clips[i].values, clips[j].values
         assert found.nearest(i, j).tolist() == nearest_neighbors(own, other, distance=distance).tolist()
-        forth, back = found.warped(i, j)
+        forth, back = found.warped([(i, j)])[i, j]
         assert (forth.tolist(), back.tolist()) == reference_alignment.first_matches(own, other, distance)
         assert forth.tolist() == dynamic_time_warping(own, other, distance=distance).first_match().tolist()
 
