@@ -12,6 +12,7 @@ from pipeline.features import features_tasks, is_frozen, load_features
 from pipeline.provenance import write_json
 from pipeline.results import Results
 from pipeline.variants import LEFT_OUT, MODEL, SUPERVISED, UNTRAINED, has_ceiling, run_name
+from pipeline.videos import VideosTask
 from tcc.config import Settings
 
 
@@ -19,7 +20,7 @@ class EvalTask(StageTask):
     """Evaluate the embeddings of the test split, those of every seed; one JSON file per metric."""
 
     stage = "evaluations"
-    version = 4
+    version = 5
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -28,6 +29,8 @@ class EvalTask(StageTask):
             "embeddings": [EmbedTask(seed=seed, variant=MODEL) for seed in seeds],
             UNTRAINED: EmbedTask(seed=seeds[0], variant=UNTRAINED),
         }
+        if settings.videos.source == "rendered":  # they tell the true progress
+            tasks["videos"] = VideosTask()
         if has_ceiling(settings):
             tasks[SUPERVISED] = EmbedTask(seed=seeds[0], variant=SUPERVISED)
         if is_frozen(settings):
@@ -55,6 +58,7 @@ class EvalTask(StageTask):
                 phases=phases,
                 split="test",
                 config=job.settings.evaluation,
+                truth=self._truth(test),
                 baselines=self._baselines(job.settings, train, test) if done == 0 else {},
                 recall=lambda depends_on, measure: results.recall({"task": self.version, **depends_on}, measure),
                 progress=_part(job.progress, done, len(tasks)),
@@ -66,6 +70,13 @@ class EvalTask(StageTask):
         undefined = sum(1 for result in combined.values() if result["value"] is None)
         counts = {"in": num_clips, "out": num_clips, "skipped": 0, "metrics": len(combined), "undefined": undefined}
         return Made(counts=counts)
+
+    def _truth(self, test: Any) -> Any:
+        """The true progress of the test clips where it is known."""
+        from tcc.true_progress import read_progress
+
+        videos = self.requires().get("videos")
+        return read_progress(videos.directory / "progress.csv", test) if videos else None
 
     def _baselines(self, settings: Settings, train: Any, test: Any) -> Dict[str, Any]:
         """What the first seed is measured beside; those that are trained or initialized have its seed."""

@@ -1,4 +1,7 @@
-"""`python -m tcc export SHARD ... --to DIR`: TFRecord shards, ours or the reference's, to folders of images and labels.csv."""
+"""`python -m tcc export SHARD ... --to DIR`: TFRecord shards, ours or the reference's, to folders of images and labels.csv.
+
+`python -m tcc evaluate DIR`: the metrics of embeddings that were made elsewhere, beside the clocks.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
+from tcc import evaluate_folder
 from tcc.errors import TccError, explain
 
 
@@ -25,9 +29,13 @@ def main(arguments: Optional[List[str]] = None) -> int:
         " an index.json beside the shard has them",
     )
     export.add_argument("--fps", type=float, default=30.0, help="frames per second of shards that do not tell times")
+    export.set_defaults(run=_export)
+    evaluate = commands.add_parser("evaluate", help="metrics of embeddings that were made elsewhere")
+    evaluate_folder.add_arguments(evaluate)
+    evaluate.set_defaults(run=evaluate_folder.run)
     options = parser.parse_args(arguments)
     try:
-        return _export(options)
+        return int(options.run(options))
     except (TccError, OSError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2

@@ -27,14 +27,25 @@ SPLITS = ("train", "val", "test")
 # The metrics, and the options of [evaluation] that each of them reads.
 METRIC_SETTINGS = {
     "phase_classification": ("train_fractions",),
+    "linear_classification": ("train_fractions",),
     "few_shot_classification": ("few_shot_videos", "few_shot_episodes", "seed"),
     "phase_progression": ("train_fractions",),
+    "retrieval": ("retrieval_frames", "distance"),
     "kendalls_tau": ("tau_frame_stride", "distance"),
-    "phase_agreement": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
-    "boundary_transfer": ("distance", "trim_start_seconds", "trim_end_seconds", "seed"),
+    "phase_agreement": ("distance", "trim_start_seconds", "trim_end_seconds", "dtw_pairs", "seed"),
+    "boundary_transfer": ("distance", "trim_start_seconds", "trim_end_seconds", "dtw_pairs", "seed"),
+    "alignment": ("distance", "dtw_pairs", "seed"),
+    "collapse": ("tau_frame_stride", "distance"),
 }
-READ_TRAINING_CLIPS = ("phase_classification", "few_shot_classification", "phase_progression")
-SELECTION_RULES = (*METRIC_SETTINGS, "validation_loss", "last")
+READ_TRAINING_CLIPS = (
+    *("phase_classification", "linear_classification", "few_shot_classification", "phase_progression"),
+)
+# Not the true progress, which no validation clip has here, nor how far from a collapse, which noise is too.
+SELECTION_RULES = (
+    *[name for name in METRIC_SETTINGS if name not in ("alignment", "collapse")],
+    "validation_loss",
+    "last",
+)
 SOURCES = ("rendered", "folder", "images", "penn_action", "tfrecords", "download")
 
 
@@ -497,21 +508,25 @@ class EmbeddingConfig:
 class EvaluationConfig:
     """[evaluation] The metrics."""
 
-    train_fractions: Tuple[float, ...] = (0.1, 0.5, 1.0)  # phase classification and progression: share of clips
+    train_fractions: Tuple[float, ...] = (0.1, 0.5, 1.0)  # classification and progression: share of clips
     few_shot_videos: Tuple[int, ...] = (1, 5, 10)  # few-shot: labelled clips
     few_shot_episodes: int = 50  # few-shot: draws for each number of clips
+    retrieval_frames: Tuple[int, ...] = (5, 10, 15)  # retrieval: nearest frames that are looked at
     tau_frame_stride: int = 2  # Kendall's tau: every n-th frame
     distance: str = "sqeuclidean"  # sqeuclidean, cosine: for every nearest neighbor
+    dtw_pairs: int = 400  # dynamic time warping: at most so many ordered pairs of clips, drawn where there are more
     trim_start_seconds: float = 3.0  # phase agreement on trimmed clips: cut 0 to this from the start
     trim_end_seconds: float = 2.0  # phase agreement on trimmed clips: cut 0 to this from the end
     ceiling: bool = True  # also train the same network with labels, where there are any: what the model could reach
     pca_components: int = 64  # baseline of frozen features: grid reduced to this many components
-    seed: int = 0  # few-shot draws and trims
+    seed: int = 0  # few-shot draws, trims, pairs of clips for dynamic time warping
 
     def __post_init__(self) -> None:
         check_choice("distance", self.distance, ("sqeuclidean", "cosine"))
         check_at_least("few_shot_episodes", self.few_shot_episodes, 1)
+        check_at_least("retrieval_frames", min(self.retrieval_frames, default=0), 1)
         check_at_least("tau_frame_stride", self.tau_frame_stride, 1)
+        check_at_least("dtw_pairs", self.dtw_pairs, 1)
         check_at_least("pca_components", self.pca_components, 1)
         check_at_least("trim_start_seconds", self.trim_start_seconds, 0)
         check_at_least("trim_end_seconds", self.trim_end_seconds, 0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.evaluation.clips import NO_LABEL, check_clips, key_event_name, phase_boundary, phase_runs, usable_across
+from tcc.evaluation.matching import Matching, draw_pairs
 from tcc.evaluation.result import CROSS_CLIP, MetricResult, left_out, nothing_left
 from tcc.evaluation.threads import one_blas_thread
 from tcc.evaluation.trimming import trim_clips
@@ -36,9 +37,11 @@ def boundary_transfer(
     phases: Sequence[str],
     trim_start_seconds: float,
     trim_end_seconds: float,
+    dtw_pairs: int,
     seed: int,
     distance: str = "sqeuclidean",
     split: str = "test",
+    matching: Optional[Matching] = None,
 ) -> MetricResult:
     """Median error in seconds of phase boundaries transferred to another clip by nearest neighbor.
 
@@ -50,7 +53,8 @@ def boundary_transfer(
 
     Args: as for `phase_agreement`.
     Returns: MetricResult; value in seconds, count the transfers. details has mean, quartiles, each boundary, and the
-      same median on trimmed clips. Boundaries next to a phase that is missing, repeated or out of order are left out.
+      same median on trimmed clips and by warping: there the two frames lie in j where their first matches on the
+      warping path of the whole clips are. Boundaries next to a phase that is missing, repeated or out of order are left out.
     Raises: MetricUndefined if there are fewer than two phases or no boundary that two clips have; ShapeError for
       unequal D or labels out of range.
     """
@@ -78,6 +82,7 @@ def boundary_transfer(
                 {"boundary": key_event_name(phases, k), **_median_and_count(transfers.errors[:, :, k])}
                 for k in range(len(phases) - 1)
             ],
+            "dtw": _by_warping(matching or Matching(clips, distance=distance), phases, dtw_pairs, seed),
             "trimmed": {
                 "trim_start_seconds": trim_start_seconds,
                 "trim_end_seconds": trim_end_seconds,
@@ -109,6 +114,26 @@ def _transfer(clips: Sequence[ClipSequence], phases: Sequence[str], distance: st
                 errors[i][:, events] = _errors(usable, boundaries, neighbors, events)
             errors[i, i] = np.nan
     return _Transfers(errors, undefined)
+
+
+def _by_warping(matching: Matching, phases: Sequence[str], dtw_pairs: int, seed: int) -> Dict[str, Any]:
+    clips, undefined = matching.clips, matching.left_out()
+    boundaries = [_boundaries(clip, phases)[0] for clip in clips]
+    drawn, errors = draw_pairs(len(clips), dtw_pairs, seed=seed), []
+    for (i, j), matches in matching.warped(matching.usable(drawn)).items():
+        for boundary, own in zip(boundaries[i], boundaries[j]):
+            if boundary and own:
+                found = matches.forth[list(boundary)]
+                errors.append(abs(clips[j].timestamps[found].mean() - _time(clips[j], own)))
+    if not errors:
+        undefined.append(left_out("all", "no boundary that both clips of a pair have"))
+    return {
+        "value": float(np.median(errors)) if errors else None,
+        "count": len(errors),
+        "pairs": len(drawn),
+        "pairs_in_all": len(clips) * (len(clips) - 1),
+        "undefined": undefined,
+    }
 
 
 def _errors(

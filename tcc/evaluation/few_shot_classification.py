@@ -42,7 +42,7 @@ def few_shot_classification(
       episodes: indices into the usable training clips for each k, instead of draws.
       num_threads: episodes fitted at the same time; changes no result.
       progress: told the share of fits done.
-    Returns: MetricResult; value is mean_k of the largest k that is defined, count its episodes. details["videos"]
+    Returns: MetricResult; value and interval are those of the largest k that is defined, count its episodes. details["videos"]
       has one entry for each k. A k above the number of usable training clips is left undefined.
     Raises: MetricUndefined if nothing is left; ShapeError for unequal D or labels out of range; SettingsError for
       numbers below 1.
@@ -80,10 +80,11 @@ def few_shot_classification(
             "unit": "share of frames",
             "count_of": "episodes",
             "value_at_videos": defined[-1]["num_videos"],
-            "interval_95": defined[-1]["interval_95"],
             "seed": None if episodes else seed,
             "videos": entries,
         },
+        interval=defined[-1]["interval_95"],
+        interval_over="episodes" if defined[-1]["interval_95"] else "",
     )
 
 
@@ -94,12 +95,12 @@ def draw_episodes(num_clips: int, num_videos: int, num_episodes: int, *, seed: i
     return _tuples([sorted(rng.permutation(num_clips)[:num_videos]) for _ in range(num_episodes)])
 
 
-def mean_interval(values: Sequence[float]) -> Optional[List[float]]:
-    """95 % interval [low, high] of the mean by Student's t; None for fewer than two values."""
+def mean_interval(values: Sequence[float]) -> Optional[Tuple[float, float]]:
+    """95 % interval (low, high) of the mean by Student's t; None for fewer than two values."""
     if len(values) < 2:
         return None
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return [float(np.mean(values) - half), float(np.mean(values) + half)]
+    return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
 def _tuples(episodes: Sequence[Sequence[int]]) -> List[Subset]:

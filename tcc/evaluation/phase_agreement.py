@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import MetricUndefined
 from tcc.evaluation.clips import check_clips, usable_across
-from tcc.evaluation.result import CROSS_CLIP, MetricResult, nothing_left
+from tcc.evaluation.matching import Matching, draw_pairs
+from tcc.evaluation.result import CROSS_CLIP, MetricResult, left_out, nothing_left
 from tcc.evaluation.threads import one_blas_thread
 from tcc.evaluation.trimming import trim_clips
-from tcc.sequences import ClipSequence
+from tcc.sequences import UNLABELLED, ClipSequence
 
 METRIC = "phase_agreement"
 
@@ -23,9 +24,11 @@ def phase_agreement(
     phases: Sequence[str],
     trim_start_seconds: float,
     trim_end_seconds: float,
+    dtw_pairs: int,
     seed: int,
     distance: str = "sqeuclidean",
     split: str = "test",
+    matching: Optional[Matching] = None,
 ) -> MetricResult:
     """Share of frames whose nearest neighbor in another clip lies in the same phase, averaged over ordered pairs.
 
@@ -39,10 +42,13 @@ def phase_agreement(
       clips: embeddings [T, D] and labels [T]. phases: names of the labels 0, 1, ...
       trim_start_seconds, trim_end_seconds: for details["trimmed"] each clip loses 0 to this, drawn evenly, from its
         start and its end (`trim_clips`).
-      seed: of those draws.
+      dtw_pairs: for details["dtw"] at most so many ordered pairs are warped (`draw_pairs`).
+      seed: of these draws.
       distance: sqeuclidean or cosine.
       split: name of the clips' split.
-    Returns: MetricResult; value in [0, 1], count the ordered pairs. details["trimmed"] has the same on trimmed clips.
+      matching: of the same clips by the same distance, where others read it too.
+    Returns: MetricResult; value in [0, 1], count the ordered pairs. details["trimmed"] has the same on trimmed clips,
+      details["dtw"] the same where a frame's match is its first one on the warping path of the two whole clips.
     Raises: MetricUndefined if no pair is left; ShapeError for unequal D or labels out of range.
     """
     check_clips("clips", clips, num_phases=len(phases))
@@ -61,6 +67,7 @@ def phase_agreement(
             "possible": measured["possible"],
             "value_where_possible": measured["value_where_possible"],
             "clips": measured["clips"],
+            "dtw": _by_warping(matching or Matching(clips, distance=distance), dtw_pairs, seed),
             "trimmed": {
                 "trim_start_seconds": trim_start_seconds,
                 "trim_end_seconds": trim_end_seconds,
@@ -69,6 +76,25 @@ def phase_agreement(
             },
         },
     )
+
+
+def _by_warping(matching: Matching, dtw_pairs: int, seed: int) -> Dict[str, Any]:
+    clips, undefined = matching.clips, matching.left_out()
+    drawn, shares = draw_pairs(len(clips), dtw_pairs, seed=seed), []
+    for (i, j), matches in matching.warped(matching.usable(drawn)).items():
+        found = clips[j].labels[matches.forth]
+        both = (clips[i].labels != UNLABELLED) & (found != UNLABELLED)
+        if both.any():
+            shares.append(float(np.mean(found[both] == clips[i].labels[both])))
+        else:
+            undefined.append(left_out(f"pair {clips[i].name} -> {clips[j].name}", "no labelled frame meets another"))
+    return {
+        "value": float(np.mean(shares)) if shares else None,
+        "count": len(shares),
+        "pairs": len(drawn),
+        "pairs_in_all": len(clips) * (len(clips) - 1),
+        "undefined": undefined,
+    }
 
 
 def _measure_or_reason(clips: Sequence[ClipSequence], distance: str) -> Dict[str, Any]:

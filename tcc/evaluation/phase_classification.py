@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence, Union
 
-import numpy as np
-
 from tcc.evaluation.clips import ascending_fractions, first_fraction, usable_labelled, usable_splits
+from tcc.evaluation.confusion import confusion_of, phases_without_frame
 from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
 from tcc.evaluation.support_vectors import PhaseClassifier, Scores
 from tcc.sequences import ClipSequence
@@ -65,9 +64,9 @@ def phase_classification(
             "count_of": "labelled frames",
             "fractions": fractions,
             "phases": list(phases),
-            "confusion": _confusion(classifier.test_labels, scores.test_predictions, len(phases)),
-            "phases_without_training_frame": _missing(usable_train, phases),
-            "phases_without_test_frame": _missing(usable_test, phases),
+            "confusion": confusion_of(classifier.test_labels, scores.test_predictions, len(phases)),
+            "phases_without_training_frame": phases_without_frame(usable_train, phases),
+            "phases_without_test_frame": phases_without_frame(usable_test, phases),
         },
     )
 
@@ -75,14 +74,3 @@ def phase_classification(
 def _describe(fraction: float, num_clips: int, scores: Union[Scores, str]) -> Dict[str, Any]:
     test, train = (None, None) if isinstance(scores, str) else (scores.test, scores.train)
     return {"fraction": fraction, "train_clips": num_clips, "value": test, "train_value": train}
-
-
-def _confusion(labels: np.ndarray, predictions: np.ndarray, num_phases: int) -> np.ndarray:
-    counts = np.zeros((num_phases, num_phases), dtype=np.int64)
-    np.add.at(counts, (labels, predictions), 1)
-    return counts
-
-
-def _missing(clips: Sequence[ClipSequence], phases: Sequence[str]) -> List[str]:
-    present = set(np.concatenate([clip.labels for clip in clips]).tolist())
-    return [name for index, name in enumerate(phases) if index not in present]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -12,7 +12,11 @@ from tcc.errors import MetricUndefined
 
 # Protocols: a change that can change a number counts the version up.
 TCC_SVM = "tcc-svm v1"  # the reference's rules
-CROSS_CLIP = "cross-clip v1"  # nearest neighbors from clip to clip, which a clock can't fake
+CROSS_CLIP = "cross-clip v2"  # nearest neighbors from clip to clip, which a clock can't fake
+LINEAR = "linear v1"  # logistic regression on single frames, as later papers
+RETRIEVAL = "retrieval v1"  # nearest frames of all other clips
+ALIGNMENT = "alignment v1"  # against the true progress
+COLLAPSE = "collapse v1"  # whether embeddings tell frames apart
 
 REASONS_SHOWN = 3  # kinds of reasons that an error message lists
 
@@ -28,6 +32,8 @@ class MetricResult:
       count: how many things the value is a mean (or median) over; details["count_of"] says of what.
       undefined: what was left out: [{"what": clip, pair or setting, "reason": text}].
       details: everything else, JSON-ready once passed through `as_dict`.
+      interval: 95 % interval of the value, low and high; None where it has none.
+      interval_over: what the interval is over, such as episodes; empty where there is none.
     """
 
     metric: str
@@ -37,6 +43,8 @@ class MetricResult:
     count: int
     undefined: List[Dict[str, str]] = field(default_factory=list)
     details: Dict[str, Any] = field(default_factory=dict)
+    interval: Optional[Tuple[float, float]] = None
+    interval_over: str = ""
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain dictionary for JSON: no NumPy types; a number that is not finite becomes None."""
@@ -45,6 +53,8 @@ class MetricResult:
             "protocol": self.protocol,
             "split": self.split,
             "value": plain(self.value),
+            "interval": plain(self.interval),
+            "interval_over": self.interval_over,
             "count": int(self.count),
             "undefined": plain(self.undefined),
             "details": plain(self.details),

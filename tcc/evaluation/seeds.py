@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping
 import numpy as np
 
 from tcc.evaluation.few_shot_classification import mean_interval
-from tcc.evaluation.result import left_out
+from tcc.evaluation.result import left_out, plain
 
 _OF_EACH = ("value", "interval", "count", "undefined", "details")
 
@@ -34,7 +34,7 @@ def _combine(first: Dict[str, Any], by_seed: Mapping[int, Mapping[str, Any]]) ->
     return {
         **first,
         "value": float(np.mean(values)) if defined else None,
-        "interval": mean_interval(values) if defined else None,
+        "interval": plain(mean_interval(values)) if defined else None,
         "interval_over": "seeds",
         "undefined": _undefined(by_seed),
         "seeds": [{"seed": seed, **{key: result.get(key) for key in _OF_EACH}} for seed, result in by_seed.items()],

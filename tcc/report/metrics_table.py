@@ -23,13 +23,19 @@ class MetricText(NamedTuple):
 
 METRIC_TEXTS = {
     "phase_classification": MetricText("Phase classification", "accuracy of an SVM on single frames"),
+    "linear_classification": MetricText("Linear classification", "accuracy of a logistic regression on single frames"),
     "few_shot_classification": MetricText("Few-shot classification", "the same from few labelled clips"),
     "phase_progression": MetricText("Phase progression", "R² of a linear regression of the time to key events"),
+    "retrieval": MetricText("Retrieval", "nearest frames of all other clips that show the same phase"),
     "kendalls_tau": MetricText("Kendall's tau", "order of time kept by nearest neighbors, −1 to 1"),
     "phase_agreement": MetricText("Phase agreement", "nearest neighbors in other clips that lie in the same phase"),
     "boundary_transfer": MetricText(
         "Boundary transfer", "median error of phase boundaries carried to another clip; lower is better", "lower", " s"
     ),
+    "alignment": MetricText(
+        "Alignment", "mean error of the true progress of nearest neighbors; lower is better", "lower"
+    ),
+    "collapse": MetricText("Not collapsed", "how evenly nearest neighbors spread over frames; near 0 is collapsed", ""),
 }
 COLUMN_TEXTS = {
     MODEL: "this model",
@@ -102,7 +108,7 @@ def metrics_table(metrics: Metrics) -> Tuple[Html, Html]:
 
 def _cell(name: str, subject: Mapping[str, Any]) -> Cell:
     left_out = tuple({**entry, "reason": _without(name, entry)} for entry in subject.get("undefined") or ())
-    return Cell(subject.get("value"), left_out, _details(subject).get("interval_95"))
+    return Cell(subject.get("value"), left_out, subject.get("interval"))
 
 
 def _without(name: str, entry: Mapping[str, str]) -> str:

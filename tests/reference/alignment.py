@@ -48,3 +48,21 @@ def cheapest_of_all_paths(costs):
         return costs[i][j] + min(cheapest_from(a, b) for a, b in steps if a < len(costs) and b < len(costs[0]))
 
     return cheapest_from(0, 0)
+
+
+def first_matches(query, candidates, distance="sqeuclidean"):
+    """First match of each query frame, and of each candidate frame, on the cheapest path; diagonal steps before others."""
+    costs = distances(query, candidates, distance)
+    total = {}
+    for i, row in enumerate(costs):
+        for j, cost in enumerate(row):
+            ways = [total[before] for before in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if before in total]
+            total[i, j] = cost + min(ways, default=0.0)
+    cell = (len(query) - 1, len(candidates) - 1)
+    forth, back = {}, {}
+    while cell is not None:
+        i, j = cell
+        forth[i], back[j] = j, i  # what comes later here is earlier on the path
+        ways = [before for before in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if before in total]
+        cell = min(ways, key=lambda before: total[before], default=None)
+    return [forth[i] for i in range(len(query))], [back[j] for j in range(len(candidates))]

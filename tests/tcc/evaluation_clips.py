@@ -7,7 +7,7 @@ import numpy as np
 from tcc.sequences import ClipSequence
 
 PHASES = ("reach", "lift", "pour", "put", "leave")
-TRIMS = {"trim_start_seconds": 3.0, "trim_end_seconds": 2.0, "seed": 0}
+TRIMS = {"trim_start_seconds": 3.0, "trim_end_seconds": 2.0, "seed": 0, "dtw_pairs": 400}
 
 
 def clip_of(name, values, labels):

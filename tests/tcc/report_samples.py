@@ -68,7 +68,8 @@ def make_metrics() -> Dict[str, Dict[str, Any]]:
         confusion=[[31, 2, 0], [1, 28, 3], [0, 0, 30]],
     )
     few = make_metric("few_shot_classification", 0.83)
-    few["details"] = {"count_of": "episodes", "value_at_videos": 10, "interval_95": [0.81, 0.85]}
+    few["details"] = {"count_of": "episodes", "value_at_videos": 10}
+    few.update(interval=[0.81, 0.85], interval_over="episodes")
     progression = make_metric("phase_progression", None)
     progression["undefined"] = [{"what": "all", "reason": "no test clip has every phase"}]
     progression["baselines"]["clock_index"] = {"value": None, "undefined": [{"what": "all", "reason": "constant"}]}

@@ -14,15 +14,18 @@ from tcc.evaluation import (
     draw_episodes,
     few_shot_classification,
     kendalls_tau,
+    linear_classification,
     pairwise_taus,
     phase_agreement,
     phase_classification,
     phase_progression,
+    retrieval,
     support_vectors,
     trim_clips,
 )
 from tcc.evaluation.few_shot_classification import mean_interval
 from tcc.evaluation.kendalls_tau import taus_of_neighbors
+from tcc.evaluation.linear_classification import fit_linear
 from tcc.evaluation.phase_progression import least_squares, progression_targets
 from tcc.sequences import ClipSequence
 from tests.golden import golden_path
@@ -111,6 +114,55 @@ def test_phase_classification_matches_scikit_learns_own_predictions(num_phases):
     assert confusion.sum(axis=1).tolist() == [sum((c.labels == k).sum() for c in test) for k in range(num_phases)]
 
 
+@pytest.mark.parametrize(("num_phases", "size"), [(2, 8), (5, 8), (5, 1), (4, 400)])
+def test_linear_classification_matches_plain_descent(num_phases, size):
+    """With 400 dimensions there are fewer training frames than dimensions, and the fit is on coordinates in their span."""
+    phases = PHASES[:num_phases]
+    train, test = (random_clips(seed=seed, count=3, num_phases=num_phases, size=size, noise=2) for seed in (0, 1))
+    result = linear_classification(train, test, phases=phases, train_fractions=(0.4, 1.0))
+    for entry, num_clips in zip(result.details["fractions"], (1, 3)):
+        assert entry["converged"] is True
+        predicted, expected = reference.logistic_predictions(train[:num_clips], test), reference.joined(test)[1]
+        allowed = 1.01 / len(expected)  # one frame on the boundary of two phases
+        assert entry["value"] == pytest.approx(np.mean(predicted == expected), abs=allowed)
+        shares = [np.mean(predicted[expected == phase] == phase) for phase in range(num_phases)]
+        assert entry["balanced_value"] == pytest.approx(np.mean(shares), abs=allowed)
+    assert result.value == result.details["fractions"][-1]["value"]
+    assert result.details["balanced_value"] == result.details["fractions"][-1]["balanced_value"]
+    confusion = np.array(result.details["confusion"])
+    assert np.trace(confusion) / confusion.sum() == pytest.approx(result.value)
+    assert result.details["balanced_value"] == pytest.approx(np.mean(np.diag(confusion) / confusion.sum(axis=1)))
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_weights_of_many_dimensions_are_those_of_the_whole_problem(copies):
+    """At the minimum the gradient of all D weights vanishes; frames that are there twice make the products singular."""
+    rng = np.random.default_rng(0)
+    frames, labels = np.tile(rng.normal(size=(30, 80)), (copies, 1)), np.tile(np.arange(30) % 3, copies)
+    fitted = fit_linear(frames, labels)
+    assert (fitted.weights.shape, fitted.converged) == ((80, 3), True)
+    gradient = reference.logistic_gradient(fitted.weights, fitted.offsets, frames, labels)
+    assert np.abs(gradient).max() < 1e-4 * len(frames) * np.sqrt(len(frames))
+
+
+def test_linear_classification_asks_neither_for_size_nor_place_nor_for_a_constant_dimension():
+    train, test = (random_clips(seed=seed, count=3, num_phases=4, noise=2) for seed in (0, 1))
+    settings = {"phases": PHASES[:4], "train_fractions": (1.0,)}
+    changed = [
+        [clip_of(c.name, np.c_[c.values * [1e3, *[1] * 6, 1e-3] + 5, [0.1] * len(c)], c.labels) for c in clips]
+        for clips in (train, test)
+    ]
+    value = linear_classification(train, test, **settings).value
+    assert linear_classification(*changed, **settings).value == pytest.approx(value, abs=0.01)
+
+
+def test_a_solver_that_runs_out_of_iterations_says_so(monkeypatch):
+    clips = random_clips(seed=0, count=3, num_phases=4, noise=2)
+    monkeypatch.setattr(importlib.import_module("tcc.evaluation.linear_classification"), "MAX_ITERATIONS", 2)
+    (entry,) = linear_classification(clips, clips, phases=PHASES[:4], train_fractions=(1.0,)).details["fractions"]
+    assert (entry["iterations"], entry["converged"]) == (2, False)
+
+
 @pytest.mark.parametrize(
     "limits", [{"SMALL_SIZE": 0}, {"MAX_KERNEL_FRAMES": 0}, {"SMALL_SIZE": 0, "MAX_TABLE_BYTES": 0}]
 )
@@ -131,7 +183,8 @@ def test_few_shot_classification_is_the_mean_over_episodes():
     episodes = draw_episodes(6, 2, 4, seed=3)
     accuracies = [reference.svm_accuracy([train[clip] for clip in episode], test)[1] for episode in episodes]
     assert result.value == pytest.approx(np.mean(accuracies))
-    assert result.details["interval_95"] == pytest.approx(mean_interval(accuracies))
+    assert result.interval == pytest.approx(mean_interval(accuracies))
+    assert result.interval_over == "episodes"
     assert len({tuple(episode) for episode in episodes}) > 1
 
 
@@ -237,6 +290,35 @@ def test_phase_agreement_says_what_can_be_reached():
     assert result.details["value_where_possible"] == 1.0
 
 
+@pytest.mark.parametrize("distance", ["sqeuclidean", "cosine"])
+def test_retrieval_matches_double_loop(distance, monkeypatch):
+    clips = random_clips(seed=0, count=4, num_phases=5, size=3, noise=1.0, unlabelled=True)
+    settings = {"phases": PHASES, "num_frames": (7, 3, 20), "distance": distance}
+    result = retrieval(clips, **settings)
+    expected = reference.retrieval(clips, (3, 7, 20), distance)
+    assert [entry["value"] for entry in result.details["retrieved"]] == pytest.approx(expected, rel=1e-12)
+    assert result.value == result.details["retrieved"][0]["value"]
+    assert result.count == sum(np.count_nonzero(clip.labels >= 0) for clip in clips)
+    assert result.value > result.details["chance"] == pytest.approx(reference.retrieval_chance(clips), rel=1e-12)
+    monkeypatch.setattr(importlib.import_module("tcc.evaluation.retrieval"), "_BLOCK_ELEMENTS", 500)
+    assert retrieval(clips, **settings).as_dict() == result.as_dict()
+
+
+@pytest.mark.parametrize("values", ["clock", "two places", "far away"])
+def test_of_equally_near_frames_those_of_the_earlier_clip_are_retrieved(values):
+    """Clocks have frames at equal distance in every clip and on both sides of each frame."""
+    clips = random_clips(seed=0, count=4, num_phases=5)
+    places = {
+        "clock": lambda clip: np.arange(len(clip)) / 10,
+        "two places": lambda clip: np.arange(len(clip)) % 2,
+        "far away": lambda clip: 1e6 + np.arange(len(clip)) // 3,
+    }
+    clips = [clip_of(clip.name, places[values](clip)[:, None], clip.labels) for clip in clips]
+    result = retrieval(clips, phases=PHASES, num_frames=(5, 11))
+    expected = reference.retrieval(clips, (5, 11))
+    assert [entry["value"] for entry in result.details["retrieved"]] == pytest.approx(expected, rel=1e-12)
+
+
 def test_boundary_transfer_matches_double_loop():
     clips = random_clips(seed=0, count=4, num_phases=5, size=3, noise=1.0)
     result = boundary_transfer(clips, phases=PHASES, **TRIMS)
@@ -304,6 +386,7 @@ def test_embeddings_that_do_not_fit_together_are_refused():
     few_shot = {"phases": PHASES, "num_videos": (1,), "num_episodes": 2, "seed": 0}
     for metric, settings in (
         (phase_classification, fractions),
+        (linear_classification, fractions),
         (phase_progression, fractions),
         (few_shot_classification, few_shot),
     ):
@@ -322,7 +405,7 @@ def test_embeddings_that_do_not_fit_together_are_refused():
 
 def test_settings_that_mean_nothing_are_refused():
     clips = random_clips(seed=0, count=2, num_phases=5)
-    for metric in (phase_classification, phase_progression):
+    for metric in (phase_classification, linear_classification, phase_progression):
         for fractions in ((), (0.0,), (0.5, 1.5)):
             with pytest.raises(SettingsError, match=r"train_fractions: pass some in \(0, 1\], got"):
                 metric(clips, clips, phases=PHASES, train_fractions=fractions)
@@ -332,6 +415,8 @@ def test_settings_that_mean_nothing_are_refused():
         kendalls_tau(clips, frame_stride=0)
     with pytest.raises(SettingsError, match="trim seconds: must be at least 0, got -1 and 2"):
         trim_clips(clips, -1, 2, seed=0)
+    with pytest.raises(SettingsError, match=r"num_frames: must be at least 1, got \[3, 0\]"):
+        retrieval(clips, phases=PHASES, num_frames=(3, 0))
     for metric in (phase_agreement, boundary_transfer):
         with pytest.raises(SettingsError, match="distance: must be one of sqeuclidean, cosine; got 'l2'"):
             metric(clips, phases=PHASES, distance="l2", **TRIMS)

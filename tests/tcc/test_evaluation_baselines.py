@@ -30,13 +30,20 @@ from tests.tcc.evaluation_clips import PHASES, TRIMS, clip_of, random_clips
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
+OF_A_BASELINE = ["value", "interval", "count", "undefined", "details"]
+KEYS = ["metric", "protocol", "split", "value", "interval", "interval_over", *OF_A_BASELINE[2:], "baselines"]
+PROTOCOLS = ("tcc-svm v1", "linear v1", "retrieval v1", "cross-clip v2", "alignment v1", "collapse v1")
 METRICS = [
     "phase_classification",
+    "linear_classification",
     "few_shot_classification",
     "phase_progression",
+    "retrieval",
     "kendalls_tau",
     "phase_agreement",
     "boundary_transfer",
+    "alignment",
+    "collapse",
 ]
 
 
@@ -145,13 +152,13 @@ def test_baselines_refuse_what_they_cannot_use():
         principal_components(clips, clips, components=0)
 
 
-def test_evaluate_returns_six_files_with_all_baselines():
+def test_evaluate_returns_a_file_for_each_metric_with_all_baselines():
     train, test = (random_clips(seed=seed, count=4, num_phases=5) for seed in (0, 1))
     features = tuple(feature_clips(seed=seed, count=4) for seed in (0, 1))
     baselines = standard_baselines(train, test, features=features, components=3)
     of_features = ["features_pool", "features_grid", "features_grid_pca", "features_grid_centered_pca"]
     assert list(baselines) == ["clock_index", "clock_length", *of_features]
-    told = []
+    told, truth = [], {clip.name: np.linspace(0, 1, len(clip)) for clip in test}
     results = evaluate(
         train,
         test,
@@ -159,17 +166,19 @@ def test_evaluate_returns_six_files_with_all_baselines():
         split="test",
         config=CONFIG,
         baselines=baselines,
+        truth=truth,
         progress=lambda fraction, status: told.append((fraction, status)),
     )
     assert list(results) == METRICS
     for name, result in results.items():
-        assert list(result) == ["metric", "protocol", "split", "value", "count", "undefined", "details", "baselines"]
+        assert list(result) == KEYS
         assert (result["metric"], result["split"]) == (name, "test")
-        assert result["protocol"] in ("tcc-svm v1", "cross-clip v1")
+        assert result["protocol"] in PROTOCOLS
         assert result["value"] is not None
         assert list(result["baselines"]) == list(baselines)
         assert all(isinstance(entry["value"], float) for entry in result["baselines"].values())
-    again = evaluate(train, test, phases=PHASES, split="test", config=CONFIG, baselines=baselines)
+        assert all(list(entry) == OF_A_BASELINE for entry in result["baselines"].values())
+    again = evaluate(train, test, phases=PHASES, split="test", config=CONFIG, baselines=baselines, truth=truth)
     assert json.dumps(again, allow_nan=False) == json.dumps(results, allow_nan=False)
     fractions = [fraction for fraction, _ in told]
     assert fractions == sorted(fractions)

@@ -7,17 +7,20 @@ import json
 import numpy as np
 import pytest
 
-from tcc.config import EvaluationConfig
+from tcc.config import METRIC_SETTINGS, EvaluationConfig
 from tcc.errors import MetricUndefined
 from tcc.evaluation import (
     MetricResult,
+    alignment,
     boundary_transfer,
     evaluate,
     few_shot_classification,
     kendalls_tau,
+    linear_classification,
     phase_agreement,
     phase_classification,
     phase_progression,
+    retrieval,
 )
 from tcc.evaluation.clips import phase_boundary, phase_runs
 from tcc.evaluation.result import nothing_left
@@ -25,9 +28,17 @@ from tests.tcc.evaluation_clips import PHASES, TRIMS, clip_of, random_clips
 
 FRACTIONS = {"phases": PHASES, "train_fractions": (0.5, 1.0)}
 FEW_SHOT = {"phases": PHASES, "num_videos": (1, 2), "num_episodes": 4, "seed": 0}
-ON_TRAINING = ((phase_classification, FRACTIONS), (phase_progression, FRACTIONS), (few_shot_classification, FEW_SHOT))
+ON_TRAINING = (
+    (phase_classification, FRACTIONS),
+    (linear_classification, FRACTIONS),
+    (phase_progression, FRACTIONS),
+    (few_shot_classification, FEW_SHOT),
+)
+TRUTH = {clip.name: np.linspace(0, 1, len(clip)) for clip in random_clips(seed=0, count=4, num_phases=5)}
 ACROSS = (
+    (alignment, {"truth": TRUTH, "dtw_pairs": 400, "seed": 0}),
     (kendalls_tau, {"frame_stride": 2}),
+    (retrieval, {"phases": PHASES, "num_frames": (5,)}),
     (phase_agreement, {"phases": PHASES, **TRIMS}),
     (boundary_transfer, {"phases": PHASES, **TRIMS}),
 )
@@ -143,11 +154,13 @@ def test_a_video_of_three_frames(clips):
     assert (result.count, len(result.undefined)) == (12, 8)
     assert kendalls_tau([*clips, short], frame_stride=2).count == 20  # two frames have an order
     assert phase_agreement([*clips, short], phases=PHASES, **TRIMS).count == 20
+    assert retrieval([*clips, short], phases=PHASES, num_frames=(5,)).count == sum(map(len, clips)) + 3
     undefined = boundary_transfer([*clips, short], phases=PHASES, **TRIMS).undefined
     assert {"what": "clip short, boundary put -> leave", "reason": "phase 'put' is missing"} in undefined
     progression = phase_progression(clips, [*clips, short], **FRACTIONS)
     assert {"what": "test clip short", "reason": "phase 'put' is missing"} in progression.undefined
-    assert phase_classification(clips, [short], **FRACTIONS).count == 3
+    for metric in (phase_classification, linear_classification):
+        assert metric(clips, [short], **FRACTIONS).count == 3
 
 
 def test_a_clip_of_one_frame_or_none(clips):
@@ -164,10 +177,10 @@ def test_a_clip_of_one_frame_or_none(clips):
 
 def test_a_single_phase_in_training(clips):
     one = [with_labels(clip, 2) for clip in clips]
-    with pytest.raises(
-        MetricUndefined, match="phase_classification: no fraction is left: 2 x the training clips hold a"
-    ):
-        phase_classification(one, clips, **FRACTIONS)
+    for metric in (phase_classification, linear_classification):
+        reason = f"{metric.__name__}: no fraction is left: 2 x the training clips hold a"
+        with pytest.raises(MetricUndefined, match=reason):
+            metric(one, clips, **FRACTIONS)
     with pytest.raises(MetricUndefined, match="few_shot_classification: no number of videos is left: 8 x the training"):
         few_shot_classification(one, clips, **FEW_SHOT)
     with pytest.raises(
@@ -178,10 +191,11 @@ def test_a_single_phase_in_training(clips):
 
 def test_a_single_phase_in_the_first_clips_only(clips):
     mixed = [with_labels(clips[0], 2), with_labels(clips[1], 2), *clips[2:]]
-    result = phase_classification(mixed, clips, **FRACTIONS)
-    assert {"what": "fraction 0.5", "reason": "the training clips hold a single phase"} in result.undefined
-    assert result.details["fractions"][0]["value"] is None
-    assert result.value == result.details["fractions"][1]["value"] > 0.5
+    for metric in (phase_classification, linear_classification):
+        result = metric(mixed, clips, **FRACTIONS)
+        assert {"what": "fraction 0.5", "reason": "the training clips hold a single phase"} in result.undefined
+        assert result.details["fractions"][0]["value"] is None
+        assert result.value == result.details["fractions"][1]["value"] > 0.5
     few = few_shot_classification(mixed, clips, **FEW_SHOT)
     lost = [entry for entry in few.undefined if entry["what"].startswith("1 labelled videos, episode")]
     assert few.details["videos"][0]["episodes"] == 4 - len(lost) < 4
@@ -189,21 +203,24 @@ def test_a_single_phase_in_the_first_clips_only(clips):
 
 def test_a_single_phase_in_all(clips):
     one = [clip_of(clip.name, clip.values, [0] * len(clip)) for clip in clips]
-    for metric in (phase_progression, phase_classification):
+    for metric in (phase_progression, phase_classification, linear_classification):
         with pytest.raises(MetricUndefined, match=r"single phase|it takes two phases, there are 1"):
             metric(one, one, phases=PHASES[:1], train_fractions=(1.0,))
     with pytest.raises(MetricUndefined, match=r"boundary .it takes two phases, there are 1. is left"):
         boundary_transfer(one, phases=PHASES[:1], **TRIMS)
     assert phase_agreement(one, phases=PHASES[:1], **TRIMS).value == 1.0
+    result = retrieval(one, phases=PHASES[:1], num_frames=(5,))
+    assert (result.value, result.details["chance"]) == (1.0, 1.0)
 
 
-def test_a_phase_that_training_lacks_counts_as_wrong_and_is_named(clips):
+@pytest.mark.parametrize("metric", [phase_classification, linear_classification])
+def test_a_phase_that_training_lacks_counts_as_wrong_and_is_named(metric, clips):
     lacking = [clip_of(c.name, c.values[c.labels < 4], c.labels[c.labels < 4]) for c in clips]
-    result = phase_classification(lacking, clips, **FRACTIONS)
+    result = metric(lacking, clips, **FRACTIONS)
     assert result.details["phases_without_training_frame"] == ["leave"]
     assert result.details["phases_without_test_frame"] == []
     assert np.array(result.details["confusion"])[:, 4].tolist() == [0] * 5
-    other_way = phase_classification(clips, lacking, **FRACTIONS)
+    other_way = metric(clips, lacking, **FRACTIONS)
     assert other_way.details["phases_without_test_frame"] == ["leave"]
 
 
@@ -246,9 +263,26 @@ def test_more_videos_than_clips(clips):
         few_shot_classification(clips, clips, **{**FEW_SHOT, "num_videos": (5,)})
 
 
+def test_more_frames_than_can_be_retrieved(clips):
+    short = [clip_of(f"{n}", clips[n].values[:3], [0, 1, 2]) for n in (0, 1)]
+    result = retrieval([*short, clips[2]], phases=PHASES, num_frames=(9, 6, 7))
+    reason = "a query has only 6 labelled frames in other clips"
+    assert result.undefined == [{"what": f"{k} frames", "reason": reason} for k in (7, 9)]
+    assert [entry["value"] is None for entry in result.details["retrieved"]] == [False, True, True]
+    assert result.details["value_at_frames"] == 6
+    with pytest.raises(MetricUndefined, match=f"retrieval: no number of frames is left: 1 x {reason}"):
+        retrieval([*short, clips[2]], phases=PHASES, num_frames=(7,))
+
+
+def test_a_phase_that_no_other_clip_has_is_never_retrieved(clips):
+    lacking = [clip_of(c.name, c.values[c.labels < 4], c.labels[c.labels < 4]) for c in clips[1:]]
+    result = retrieval([clips[0], *lacking], phases=PHASES, num_frames=(5,))
+    assert result.details["clips"][0]["value"] <= np.mean(clips[0].labels < 4)
+
+
 def test_one_episode_has_no_interval(clips):
     result = few_shot_classification(clips, clips, **{**FEW_SHOT, "num_episodes": 1})
-    assert result.details["interval_95"] is None
+    assert (result.interval, result.interval_over) == (None, "")
     assert result.value is not None
 
 
@@ -261,7 +295,7 @@ def test_a_zero_embedding_has_no_cosine(clips):
 
 
 def test_trims_that_leave_no_boundary_are_said_so(clips):
-    result = boundary_transfer(clips, phases=PHASES, trim_start_seconds=100.0, trim_end_seconds=0.0, seed=0)
+    result = boundary_transfer(clips, phases=PHASES, **{**TRIMS, "trim_start_seconds": 100.0})
     assert result.value is not None
     assert result.details["trimmed"]["value"] is None
     assert result.details["trimmed"]["undefined"]
@@ -272,9 +306,7 @@ def test_trims_that_leave_no_label_are_said_so():
         clip_of(c.name, c.values, np.where(np.arange(len(c)) < 3, 0, -1))
         for c in random_clips(seed=0, count=2, num_phases=2)
     ]
-    trimmed = phase_agreement(clips, phases=PHASES[:2], trim_start_seconds=1e4, trim_end_seconds=0.0, seed=0).details[
-        "trimmed"
-    ]
+    trimmed = phase_agreement(clips, phases=PHASES[:2], **{**TRIMS, "trim_start_seconds": 1e4}).details["trimmed"]
     assert (trimmed["value"], trimmed["count"]) == (None, 0)
     assert "2 x no labelled frame" in trimmed["undefined"][0]["reason"]
 
@@ -288,6 +320,8 @@ def test_results_are_json_without_nan():
         "protocol": "p v1",
         "split": "val",
         "value": 0.5,
+        "interval": None,
+        "interval_over": "",
         "count": 3,
         "undefined": [],
         "details": {"a": [1.0, None], "b": [2]},
@@ -308,8 +342,10 @@ def test_evaluate_without_labels(clips):
     for phases, given in ((PHASES, unlabelled), ((), clips), ((), unlabelled)):
         results = evaluate(given, given, phases=phases, split="test", config=config, baselines=baselines)
         tau = results.pop("kendalls_tau")
+        assert results.pop("collapse")["value"] > 0
+        assert results.pop("alignment")["undefined"][0]["reason"] == "skipped: true progress is not known"
         assert tau["value"] == tau["baselines"]["same"]["value"] == kendalls_tau(clips, frame_stride=2).value
-        assert len(results) == 5
+        assert len(results) == len(METRIC_SETTINGS) - 3
         for result in results.values():
             for entry in (result, result["baselines"]["same"]):
                 assert (entry["value"], entry["count"]) == (None, 0)
