@@ -61,7 +61,7 @@ class Embedder(SequenceEmbedder):
         """The vectors as they are: no frame depends on one outside its window."""
         return vectors
 
-    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
+    def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
         return lambda vectors: vectors
 
     def frame_mask_shapes(self, num_windows: int) -> List[Tuple[int, ...]]:

@@ -106,7 +106,7 @@ class SequenceEmbedder(tf.Module):
         """Vectors of frames [B, T, W] -> embeddings [B, T, D]."""
         raise NotImplementedError
 
-    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
+    def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
         """`over_time` of one clip outside training, for any length: [T, W] -> [T, D], compiled for few shapes."""
         raise NotImplementedError
 
