@@ -77,7 +77,10 @@ class TransformerEmbedder(SequenceEmbedder):
         return self._encode(vectors, self._positions(vectors.shape[1]), frame_mask, dropout_masks, dtype)
 
     def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
-        encode = tf.function(lambda *sequence: self._encode(*sequence, dtype=dtype), autograph=False)
+        encode = tf.function(
+            lambda vectors, positions, frame_mask: self._encode(vectors, positions, frame_mask, dtype=dtype),
+            autograph=False,
+        )
 
         def embed(vectors: np.ndarray) -> np.ndarray:
             length = len(vectors)
