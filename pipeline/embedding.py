@@ -19,7 +19,7 @@ class EmbedTask(VariantTask):
     """Embed every frame of every clip with the selected checkpoint."""
 
     stage = "embeddings"
-    version = 2
+    version = 3
 
     variant = luigi.ChoiceParameter(
         choices=(MODEL, SUPERVISED, UNTRAINED),
@@ -63,7 +63,7 @@ class EmbedTask(VariantTask):
             job.progress(done / len(SPLITS), split)
             batch = settings.embedding.batch_frames
             clips = embed_clips(source, encoder, sampling=settings.sampling, batch_frames=batch)
-            save_sequences(job.directory / embeddings_file(split), clips, phases=phases, identity=self.fingerprint)
+            save_sequences(job.directory / embeddings_file(split), clips, phases=phases, fingerprint=self.fingerprint)
             counts["in"] += len(source)
             counts["out"] += len(clips)
             counts["frames"] += sum(len(clip) for clip in clips)
