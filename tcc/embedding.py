@@ -52,13 +52,15 @@ def embed_clips(
     rolling = _RollingEncoder(encoder, sampling, max(batch_frames, _FEWEST_FRAMES), dtype)
     ends = np.cumsum(source.lengths)
     total = int(ends[-1]) if len(ends) else 0
-    parts = []
+    vectors = np.zeros((total, 0), np.float32)
     for start in range(0, total, rolling.batch_frames):
         end = min(start + rolling.batch_frames, total)
-        parts.append(rolling.advance(*_read(source, ends, start, end, sampling)))
+        part = rolling.advance(*_read(source, ends, start, end, sampling))
+        vectors = vectors if start else np.empty((total, part.shape[1]), np.float32)
+        vectors[start:end] = part
         progress(end / total, f"{end}/{total} frames")
     over_time = encoder.clip_function(dtype=dtype)
-    values = [over_time(clip) for clip in np.split(np.concatenate(parts), ends[:-1])] if parts else []
+    values = [over_time(clip) for clip in np.split(vectors, ends[:-1])] if total else []
     return [
         ClipSequence(name, timestamps, labels, clip)
         for name, timestamps, labels, clip in zip(source.names, source.timestamps, source.labels, values)
