@@ -68,6 +68,7 @@ class FeaturesTask(StageTask):
             grid=config.grid,
             batch_frames=config.batch_frames,
             mirrored=self.mirrored,
+            precision=config.precision,
             progress=job.progress,
         )
         write_sequences(

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tcc.device import require_device
 from tcc.models import pool_to_grid
 from tcc.progress import Progress, silent
+from tcc.training.precision import check_precision
 from tcc.video.shards import ClipRecord, decode_jpegs
 
 
@@ -20,19 +21,24 @@ def compute_features(
     grid: int,
     batch_frames: int,
     mirrored: bool = False,
+    precision: str = "float32",
     progress: Progress = silent,
 ) -> Iterator[np.ndarray]:
     """Features of the clips' frames, one clip after another, in parts: float16 [n, grid, grid, C], n <= batch_frames.
 
-    The backbone's output [h, w, C] is averaged over the cells of a grid. A clip's last batch is padded, so that every call
+    The backbone computes in `precision`; its output [h, w, C] is averaged over the cells of a grid in float32. A clip's last batch is padded, so that every call
     has the same shape. With `mirrored` each frame is mirrored left to right before the backbone sees it. Only one part is
     in memory at a time; `tcc.sequences.write_sequences` takes them as they come.
+
+    Raises: DeviceError if no device is open; SettingsError if it cannot compute in that precision.
     """
-    require_device()
+    check_precision(precision, require_device().kind)
+    dtype = tf.dtypes.as_dtype(precision)
 
     @tf.function
     def extract(frames: tf.Tensor) -> tf.Tensor:
-        return tf.cast(pool_to_grid(backbone(frames, training=False), grid), tf.float16)
+        features = tf.cast(backbone(frames, training=False, dtype=dtype), tf.float32)
+        return tf.cast(pool_to_grid(features, grid), tf.float16)
 
     done, total = 0, sum(len(record) for record in records)
     for record in records:

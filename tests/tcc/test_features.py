@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import simplejpeg
+import tensorflow as tf
 
 from tcc.config import BackboneConfig
 from tcc.device import open_device
+from tcc.errors import SettingsError
 from tcc.features import compute_features
 from tcc.models import build_backbone, pool_to_grid
 from tcc.video.shards import ClipRecord, decode_jpegs
@@ -70,3 +72,17 @@ def test_mirrored_features_are_those_of_mirrored_frames_and_no_mirrored_grid(bac
     np.testing.assert_allclose(mirrored, expected(backbone, frames), atol=2e-3, rtol=2e-3)
     spread = plain.astype(np.float32).std()
     assert abs(mirrored.astype(np.float32) - plain[:, :, ::-1]).max() > 0.1 * spread
+
+
+@pytest.mark.skipif(tf.__version__.startswith("2.6."), reason="TensorFlow 2.6 has no convolution in bfloat16 on a CPU")
+def test_bfloat16_is_near_float32_and_stored_as_float16(backbone):
+    one = record("a.mp4", 6)
+    (exact,), (rounded,) = features(backbone, [one]), features(backbone, [one], precision="bfloat16")
+    assert rounded.dtype == np.float16
+    difference = np.abs(exact.astype(np.float32) - rounded.astype(np.float32)).max() / np.abs(exact).max()
+    assert 1e-3 < difference < 0.05
+
+
+def test_a_precision_that_the_device_lacks_is_refused(backbone):
+    with pytest.raises(SettingsError, match="precision: float16 is for a GPU, a CPU is slower in it; use bfloat16"):
+        features(backbone, [record("a.mp4", 2)], precision="float16")
