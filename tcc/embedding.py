@@ -33,8 +33,8 @@ def embed_clips(
     """Embed every frame of every clip in inference mode.
 
     Context frames before a clip's first frame are its first frame. Frames of all clips are read, and go through the
-    backbone, once and in batches of one size, the last one filled up; the features of so many frames before a batch as
-    context reaches back are kept. How large a batch is does not matter to the result, and how long a clip is only to the
+    backbone, once and in batches of one size, the last one filled up; what came of so many frames before a batch as
+    context reaches back is kept. How large a batch is does not matter to the result, and how long a clip is only to the
     memory that its embeddings take. What an embedder does over time is then done for one whole clip after another.
 
     Args:
@@ -86,9 +86,9 @@ def _read(
 
 
 class _RollingEncoder:
-    """Vectors of frames that come in batches, one behind the other; each goes through the backbone once.
+    """Vectors of frames that come in batches, one behind the other; what can be done frame by frame is done once.
 
-    Features of the frames right before a batch, as far as context reaches, are carried over to it. They may be another
+    What came of the frames right before a batch, as far as context reaches, is carried over to it. They may be another
     clip's: no window asks for those.
     """
 
@@ -96,9 +96,9 @@ class _RollingEncoder:
         self.batch_frames = batch_frames
         self._reach = sampling.context_stride * (sampling.num_context_frames - 1)
         self._kept: Optional[tf.Tensor] = None
-        self._extract = tf.function(lambda frames: encoder.frame_features(frames, dtype=dtype), autograph=False)
+        self._extract = tf.function(lambda frames: encoder.frame_part(frames, dtype=dtype), autograph=False)
         self._embed = tf.function(
-            lambda known, windows: encoder.frame_vectors(tf.gather(known, windows), dtype=dtype), autograph=False
+            lambda known, windows: encoder.windows_part(tf.gather(known, windows), dtype=dtype), autograph=False
         )
 
     def advance(self, frames: np.ndarray, windows: np.ndarray) -> np.ndarray:

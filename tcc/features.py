@@ -26,9 +26,9 @@ def compute_features(
 ) -> Iterator[np.ndarray]:
     """Features of the clips' frames, one clip after another, in parts: float16 [n, grid, grid, C], n <= batch_frames.
 
-    The backbone computes in `precision`; its output [h, w, C] is averaged over the cells of a grid in float32. A clip's last batch is padded, so that every call
-    has the same shape. With `mirrored` each frame is mirrored left to right before the backbone sees it. Only one part is
-    in memory at a time; `tcc.sequences.write_sequences` takes them as they come.
+    The backbone computes in `precision`; its output [h, w, C] is averaged over the cells of a grid in float32. A clip's
+    last batch is padded, so that every call has the same shape. With `mirrored` each frame is mirrored left to right before
+    the backbone sees it. Only one part is in memory at a time; `tcc.sequences.write_sequences` takes them as they come.
 
     Raises: DeviceError if no device is open; SettingsError if it cannot compute in that precision.
     """

@@ -82,28 +82,31 @@ class Encoder(tf.Module):
             return embeddings
         return tf.math.l2_normalize(embeddings, axis=-1, epsilon=_SMALLEST_SQUARE)
 
-    def frame_features(self, frames: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
-        """What the embedder sees of each frame, outside training.
+    def frame_part(self, frames: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """All that is done to a frame before its context comes in, outside training: the backbone, and what the embedder can.
 
         Args:
-          frames: [N, H, W, 3]; without a backbone features, which stay as they are.
-          dtype: what the backbone computes in.
-        Returns: features [N, h, w, C].
+          frames: [N, H, W, 3]; without a backbone features [N, h, w, C].
+          dtype: see a call.
+        Returns: [N, ...], for `windows_part`.
         """
-        return frames if self.backbone is None else self._features(self.backbone, frames, training=False, dtype=dtype)
+        features = frames
+        if self.backbone is not None:
+            features = self._features(self.backbone, frames, training=False, dtype=dtype)
+        return self.embedder.frame_part(features, dtype=dtype)
 
-    def frame_vectors(self, windows: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
-        """The part of an embedding that each frame has by itself, outside training.
+    def windows_part(self, windows: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """The part of an embedding that each frame has by itself.
 
         Args:
-          windows: `frame_features` of each frame's context frames [N, num_context_frames, h, w, C].
+          windows: `frame_part` of each frame's context frames [N, num_context_frames, ...].
           dtype: see a call.
         Returns: float32 [N, W]; `clip_function` makes embeddings of those of a clip.
         """
-        return self.embedder.frame_vectors(windows, dtype=dtype)
+        return self.embedder.windows_part(windows, dtype=dtype)
 
     def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
-        """From the `frame_vectors` of all frames of a clip [T, W] to its embeddings [T, D], for any T."""
+        """From the `windows_part` of all frames of a clip [T, W] to its embeddings [T, D], for any T."""
         over_time = self.embedder.clip_function(dtype=dtype)
         if not self.embedder.config.normalize:
             return over_time

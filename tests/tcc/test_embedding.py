@@ -35,11 +35,11 @@ class ContextReader:
     def __init__(self):
         self.frame_shapes, self.window_shapes = [], []
 
-    def frame_features(self, frames, *, dtype):
+    def frame_part(self, frames, *, dtype):
         self.frame_shapes.append(tuple(frames.shape))
         return frames
 
-    def frame_vectors(self, windows, *, dtype):
+    def windows_part(self, windows, *, dtype):
         self.window_shapes.append(tuple(windows.shape))
         return tf.cast(windows[:, :, 0, 0, 0], tf.float32)
 
