@@ -5,7 +5,8 @@
 ResNet50V2 cut at conv4_block3_out and the 3-D embedder (512-512, dense 512-512), 224 px, 2 context frames, the same random
 weights. The reference's way: eager Keras, 25 frames at a time, and the backbone runs on both frames of every window. Ours:
 `embed_clips`, JPEG decoding included, which for Keras is done before. Every variant runs in a child process of its own, in
-turns; the first batch, which compiles, is not timed. Prints frames/s, the ratio to Keras, the peak of memory, and how far
+turns; the first batch, which compiles, is not timed. Prints frames/s and CPU time (which tells more
+where other work runs), the ratios to Keras, the peak of memory, and how far
 the embeddings are from Keras', of their largest value; float32 must agree within 1e-4.
 """
 
@@ -47,7 +48,7 @@ def jpeg_frames(count: int) -> list:
 
 
 def embed_by_keras(jpegs: list, encoder) -> tuple:
-    """Embeddings [T, D], and the seconds of all frames but the first batch's."""
+    """Embeddings [T, D], when each batch was done (clock, processor), and the frames of a batch."""
     import tensorflow as tf
 
     from benchmarks.keras_reference import KerasReference
@@ -56,13 +57,13 @@ def embed_by_keras(jpegs: list, encoder) -> tuple:
 
     model = KerasReference(trained="batch_norm", image_pixels=PIXELS)
     model.assign({name: variable.numpy() for name, variable in encoder.named_variables().items()})
-    frames, parts, started = decode_jpegs(jpegs), [], 0.0
+    frames, parts, ends = decode_jpegs(jpegs), [], []
     for start in range(0, len(frames), KERAS_BATCH):
         chosen = np.arange(start, min(start + KERAS_BATCH, len(frames)))
         windows = frames[clip_windows(chosen, len(frames), SAMPLING)]
         parts.append(model.embed(tf.constant(windows)).numpy())
-        started = started or time.perf_counter()
-    return np.concatenate(parts), time.perf_counter() - started, KERAS_BATCH
+        ends.append((time.perf_counter(), time.process_time()))
+    return np.concatenate(parts), ends, KERAS_BATCH
 
 
 def embed_by_us(jpegs: list, encoder, precision: str, batch_frames: int) -> tuple:
@@ -80,9 +81,9 @@ def embed_by_us(jpegs: list, encoder, precision: str, batch_frames: int) -> tupl
         sampling=SAMPLING,
         batch_frames=batch_frames,
         precision=precision,
-        progress=lambda share, status: ends.append(time.perf_counter()),
+        progress=lambda share, status: ends.append((time.perf_counter(), time.process_time())),
     )
-    return clip.values, ends[-1] - ends[0], batch_frames
+    return clip.values, ends, batch_frames
 
 
 def run_variant(variant: str, frames: int, batch_frames: int, path: str) -> None:
@@ -91,13 +92,15 @@ def run_variant(variant: str, frames: int, batch_frames: int, path: str) -> None
     encoder, jpegs = reference_encoder("batch_norm"), jpeg_frames(frames)
     rival, precision = variant.split()
     if rival == "keras":
-        values, seconds, untimed = embed_by_keras(jpegs, encoder)
+        values, ends, untimed = embed_by_keras(jpegs, encoder)
     else:
-        values, seconds, untimed = embed_by_us(jpegs, encoder, precision, batch_frames)
+        values, ends, untimed = embed_by_us(jpegs, encoder, precision, batch_frames)
     np.save(path, values)
     status = Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
-    print(json.dumps({"rate": (frames - untimed) / seconds, "peak": peak}))
+    seconds, cpu_seconds = np.subtract(ends[-1], ends[0])
+    timed = frames - untimed
+    print(json.dumps({"rate": timed / seconds, "cpu_ms": 1000 * cpu_seconds / timed, "peak": peak}))
 
 
 def measure(arguments) -> None:
@@ -123,7 +126,8 @@ def print_results(results: dict, embeddings: dict) -> None:
     )
     for name, runs in results.items():
         peak, ratio = max(run["peak"] for run in runs), rate[name] / rate["keras float32"]
-        print(f"| {name} | {rate[name]:.1f} | {ratio:.2f} | {peak:.0f} | {difference[name]:.1e} |")
+        figures = f"{rate[name]:.1f} | {ratio:.2f} | {cpu[name]:.0f} | {cpu['keras float32'] / cpu[name]:.2f}"
+        print(f"| {name} | {figures} | {peak:.0f} | {difference[name]:.1e} |")
     if not difference["ours float32"] <= LARGEST_DIFFERENCE:
         sys.exit(f"float32 embeddings must agree within {LARGEST_DIFFERENCE} of their largest value")
 
