@@ -5,9 +5,9 @@
 ResNet50V2 cut at conv4_block3_out and the 3-D embedder (512-512, dense 512-512), 224 px, 2 context frames, the same random
 weights. The reference's way: eager Keras, 25 frames at a time, and the backbone runs on both frames of every window. Ours:
 `embed_clips`, JPEG decoding included, which for Keras is done before. Every variant runs in a child process of its own, in
-turns; the first batch, which compiles, is not timed. Prints frames/s and CPU time (which tells more
-where other work runs), the ratios to Keras, the peak of memory, and how far
-the embeddings are from Keras', of their largest value; float32 must agree within 1e-4.
+turns; the first batch, which compiles, is not timed. Prints frames/s and CPU time (which tells more where other work runs),
+the ratios to Keras, the peak of memory, and how far the embeddings are from Keras', of their largest value; float32 must
+agree within 1e-4.
 """
 
 from __future__ import annotations
@@ -121,9 +121,11 @@ def print_results(results: dict, embeddings: dict) -> None:
     theirs = embeddings["keras float32"]
     difference = {name: np.abs(ours - theirs).max() / np.abs(theirs).max() for name, ours in embeddings.items()}
     rate = {name: statistics.median([run["rate"] for run in runs]) for name, runs in results.items()}
+    cpu = {name: statistics.median([run["cpu_ms"] for run in runs]) for name, runs in results.items()}
     print(
-        "| variant | frames/s, median | times Keras | peak MB | differs from Keras by |\n| --- | --- | --- | --- | --- |"
+        "| variant | frames/s, median | times Keras | CPU ms a frame | times Keras | peak MB | differs from Keras by |"
     )
+    print("| --- " * 7 + "|")
     for name, runs in results.items():
         peak, ratio = max(run["peak"] for run in runs), rate[name] / rate["keras float32"]
         figures = f"{rate[name]:.1f} | {ratio:.2f} | {cpu[name]:.0f} | {cpu['keras float32'] / cpu[name]:.2f}"
