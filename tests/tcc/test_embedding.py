@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,12 +13,13 @@ import tensorflow as tf
 
 from tcc import device as device_module
 from tcc.config import EMBEDDERS, BackboneConfig, EmbedderConfig
-from tcc.dataset import FrameClips
+from tcc.dataset import FeatureClips, FrameClips
 from tcc.device import open_device
 from tcc.embedding import embed_clips
 from tcc.errors import DeviceError, SettingsError
 from tcc.models import Encoder, build_backbone, build_embedder
-from tcc.video.shards import ClipRecord
+from tcc.sequences import ClipSequence, center, load_sequences, save_sequences, write_sequences
+from tcc.video import ClipRecord, read_records, stored_records, write_records
 from tests.reference import embedding
 from tests.tcc.training_samples import SAMPLING, sample_clips, sample_encoder, sampling_of
 
@@ -59,14 +62,19 @@ class CountingClips(FrameClips):
         return super().gather(clip, indices)
 
 
-def frame_clips():
+def frame_records():
     """Three clips of random frames, one shorter than the context reaches."""
     rng = np.random.default_rng(0)
     records = []
     for name, length in (("a", 21), ("b", 1), ("c", 30)):
         frames = [simplejpeg.encode_jpeg(image) for image in rng.integers(0, 256, (length, 32, 32, 3), np.uint8)]
         records.append(ClipRecord(name, frames, np.arange(length) / 10, np.arange(length) % 3))
-    return CountingClips(records)
+    return records
+
+
+def frame_clips():
+    """The same, counted."""
+    return CountingClips(frame_records())
 
 
 def image_encoder(kind="conv", convolution="conv3d"):
@@ -139,6 +147,44 @@ def test_frames_go_through_a_trained_backbone_once_and_the_result_is_that_of_who
         assert source.read == [(clip, frame) for clip, length in enumerate(source.lengths) for frame in range(length)]
         for clip, values in zip(clips, expected):
             np.testing.assert_allclose(clip.values, values, rtol=1e-5, atol=1e-6)
+
+
+def test_clips_on_disk_are_embedded_as_those_in_memory(tmp_path):
+    encoder, sampling = image_encoder()
+    write_records(tmp_path / "a.tfrecord", frame_records())
+    of_frames = FrameClips(read_records(tmp_path / "a.tfrecord")), FrameClips(stored_records(tmp_path / "a.tfrecord"))
+    clips = [ClipSequence(f"{i}", np.arange(n), np.zeros(n), values_of(n)) for i, n in enumerate((30, 1, 300))]
+    save_sequences(tmp_path / "a.npz", clips, phases=[], kind="features")
+    stored = load_sequences(tmp_path / "a.npz", in_memory=False)[0]
+    of_features = FeatureClips(map(center, clips)), FeatureClips(map(center, stored))
+    for both, one in ((of_frames, encoder), (of_features, sample_encoder())):
+        held, read = (embed_clips(source, one, sampling=sampling, batch_frames=16) for source in both)
+        for clip, other in zip(held, read):
+            np.testing.assert_array_equal(clip.values, other.values)
+
+
+def values_of(length):
+    return np.random.default_rng(length).normal(size=(length, 2, 2, 3)).astype(np.float16)
+
+
+def test_memory_does_not_grow_with_the_features_of_a_clip(tmp_path):
+    frame_bytes = 4 * 4 * 64 * 2
+
+    def peak(length):
+        part = np.ones((500, 4, 4, 64), np.float16)
+        path, options = tmp_path / f"{length}.npz", {"phases": [], "kind": "features", "names": ["a"]}
+        timestamps, labels = [np.arange(length) / 10], [np.zeros(length, np.int64)]
+        tracemalloc.start()
+        write_sequences(path, itertools.repeat(part, length // 500), timestamps=timestamps, labels=labels, **options)
+        source = FeatureClips(map(center, load_sequences(path, in_memory=False)[0]))
+        embed_clips(source, ContextReader(), sampling=SAMPLING, batch_frames=32)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak(500)
+    # 16 bytes of labels and timestamps, a few times over, and 8 of this embedding.
+    assert peak(5000) - peak(1000) < 4000 * 0.05 * frame_bytes
 
 
 @pytest.mark.skipif(tf.__version__.startswith("2.6."), reason="TensorFlow 2.6 has no convolution in bfloat16 on a CPU")

@@ -61,7 +61,7 @@ def test_the_mean_is_numpys_to_the_bit_in_memory_and_on_disk(tmp_path, length):
     centered = center(stored).values
     assert isinstance(centered, StoredValues)
     np.testing.assert_array_equal(centered[:], expected)
-    np.testing.assert_array_equal(centered[np.array([[0, length - 1]])], expected[[[0, length - 1]]])
+    np.testing.assert_array_equal(centered[np.array([[0, length - 1]])], expected[np.array([[0, length - 1]])])
 
 
 def test_arrays_are_named_by_what_they_are(tmp_path):
