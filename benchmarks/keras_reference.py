@@ -1,6 +1,6 @@
-"""The reference's training step in Keras, for comparison: ResNet50V2 to conv4_block3_out, 3-D embedder, TCC, Adam.
+"""The reference's training step and embeddings in Keras: ResNet50V2 to conv4_block3_out, 3-D embedder, TCC, Adam.
 
-Layers are named as ours, so that weights can be taken over. Only benchmarks/training_step.py uses it; tcc has no Keras.
+Layers are named as ours, so that weights can be taken over. Only benchmarks use it; tcc has no Keras.
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ class KerasReference:
         left = set(values) - used
         if left:
             raise ValueError(f"weights that Keras has no place for: {sorted(left)}")
+
+    def embed(self, windows):
+        """Embeddings [N, D] of windows uint8 [N, 2, H, W, 3], eagerly, as the reference's evaluation makes them."""
+        frames = tf.cast(windows, tf.float32) / 127.5 - 1
+        features = self.backbone(tf.reshape(frames, [-1, *frames.shape[2:]]), training=False)
+        return self._embed(tf.reshape(features, [*frames.shape[:2], *features.shape[1:]]))
 
     def _step(self, frames, frame_indices, sequence_lengths):
         """frames: float32 [B, T, 2, H, W, 3] in [-1, 1]. Returns the loss without regularization."""

@@ -13,13 +13,14 @@ from pipeline.training import TrainTask, build_encoder
 from pipeline.variants import LEFT_OUT, MODEL, SUPERVISED, UNTRAINED, VariantTask, left_out, variant_settings
 from pipeline.weights import WeightsTask
 from tcc.config import SPLITS, Settings
+from tcc.parquet import check_pyarrow
 
 
 class EmbedTask(VariantTask):
     """Embed every frame of every clip with the selected checkpoint."""
 
     stage = "embeddings"
-    version = 2
+    version = 3
 
     variant = luigi.ChoiceParameter(
         choices=(MODEL, SUPERVISED, UNTRAINED),
@@ -36,11 +37,14 @@ class EmbedTask(VariantTask):
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        """The trained networks' settings are the training's; an untrained one has no other task to be told apart by."""
+        """What training does not say; an untrained network has no other task to be told apart by."""
+        if settings.embedding.parquet:
+            check_pyarrow()
+        own = {"precision": settings.embedding.precision, "parquet": settings.embedding.parquet}
         if params["variant"] != UNTRAINED:
-            return {}
+            return own
         training = TrainTask.own_settings(settings, seed=params["seed"], variant=MODEL)
-        return {name: training[name] for name in ("sampling", "embedder", "center")}
+        return {**own, **{name: training[name] for name in ("sampling", "embedder", "center")}}
 
     @classmethod
     def clips_needed(cls, settings: Settings) -> Dict[str, int]:
@@ -49,21 +53,30 @@ class EmbedTask(VariantTask):
     def make(self, job: Job) -> Made:
         from tcc.device import open_device
         from tcc.embedding import embed_clips
+        from tcc.parquet import write_parquet
         from tcc.sequences import save_sequences
 
         upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
         why_not = upstream["training"].manifest()["result"].get(LEFT_OUT) if "training" in upstream else None
         if why_not:
             return left_out(why_not)
-        device = open_device(settings.device.kind)
+        device, config = open_device(settings.device.kind), settings.embedding
         sources = {split: open_source(settings, upstream[split]) for split in SPLITS}
         encoder, step = self._encoder(settings, sources["train"][0])
         counts = {"in": 0, "out": 0, "skipped": 0, "frames": 0}
         for done, (split, (source, phases)) in enumerate(sources.items()):
             job.progress(done / len(SPLITS), split)
-            batch = settings.embedding.batch_frames
-            clips = embed_clips(source, encoder, sampling=settings.sampling, batch_frames=batch)
-            save_sequences(job.directory / embeddings_file(split), clips, phases=phases, identity=self.fingerprint)
+            clips = embed_clips(
+                source,
+                encoder,
+                sampling=settings.sampling,
+                batch_frames=config.batch_frames,
+                precision=config.precision,
+            )
+            path = job.directory / embeddings_file(split)
+            save_sequences(path, clips, phases=phases, fingerprint=self.fingerprint)
+            if config.parquet:
+                write_parquet(path.with_suffix(".parquet"), clips, phases=phases, fingerprint=self.fingerprint)
             counts["in"] += len(source)
             counts["out"] += len(clips)
             counts["frames"] += sum(len(clip) for clip in clips)

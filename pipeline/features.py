@@ -22,7 +22,7 @@ class FeaturesTask(StageTask):
     """Features of one shard's clips, float16."""
 
     stage = "features"
-    version = 1
+    version = 2
     mirrored = False
 
     split = luigi.ChoiceParameter(choices=SPLITS, description="train, val or test")
@@ -54,24 +54,37 @@ class FeaturesTask(StageTask):
         from tcc.device import open_device
         from tcc.features import compute_features
         from tcc.models.backbone import build_backbone
-        from tcc.sequences import save_sequences
+        from tcc.sequences import write_sequences
 
         device = open_device(job.settings.device.kind)
         upstream = self.requires()
         backbone = build_backbone(job.settings.backbone)
         weights.load_into(backbone, upstream["weights"].directory / WEIGHTS)
         shard, config = upstream["shard"], job.settings.features
-        total = shard.manifest()["result"]["counts"]["out"]
-        phases = shard.phases()
-        clips = []
-        for clip in compute_features(
-            shard.records(), backbone, grid=config.grid, batch_frames=config.batch_frames, mirrored=self.mirrored
-        ):
-            clips.append(clip)
-            job.progress(len(clips) / max(total, 1), f"{len(clips)}/{total} clips")
-        save_sequences(job.directory / FEATURES, clips, phases=phases, identity=self.fingerprint)
-        counts = {"in": total, "out": len(clips), "skipped": 0, "frames": sum(len(clip) for clip in clips)}
-        return Made(counts=counts, device=device.name)
+        records = list(shard.stored_records())
+        parts = compute_features(
+            records,
+            backbone,
+            grid=config.grid,
+            batch_frames=config.batch_frames,
+            mirrored=self.mirrored,
+            precision=config.precision,
+            progress=job.progress,
+        )
+        write_sequences(
+            job.directory / FEATURES,
+            parts,
+            names=[record.name for record in records],
+            timestamps=[record.timestamps for record in records],
+            labels=[record.frame_labels for record in records],
+            phases=shard.phases(),
+            kind="features",
+            fingerprint=self.fingerprint,
+        )
+        frames = sum(len(record) for record in records)
+        return Made(
+            counts={"in": len(records), "out": len(records), "skipped": 0, "frames": frames}, device=device.name
+        )
 
 
 class MirroredFeaturesTask(FeaturesTask):
@@ -111,24 +124,31 @@ def mirrored_tasks(settings: Settings) -> List[MirroredFeaturesTask]:
 
 
 def open_source(
-    settings: Settings, tasks: List[Any], mirrored: Sequence[Any] = (), *, memory_bytes: int = 0
+    settings: Settings,
+    tasks: List[Any],
+    mirrored: Sequence[Any] = (),
+    *,
+    in_memory: bool = False,
+    memory_bytes: int = 0,
 ) -> Tuple[Any, List[str]]:
     """The clips that `input_tasks` and `mirrored_tasks` made, ready to draw from, and the names of the phases.
 
     Args:
-      memory_bytes: of decoded frames that are kept, for what draws the same frames again and again.
+      in_memory: hold all features, or all frames' JPEG images, for what draws them again and again; else they are read
+        when they are asked for.
+      memory_bytes: of decoded frames that are kept, for the same.
     """
     from tcc.dataset.batches import FeatureClips, FrameClips
     from tcc.sequences import center
 
     if is_frozen(settings):
-        clips, phases = load_features(tasks)
+        clips, phases = load_features(tasks, in_memory=in_memory)
         _refuse_empty(clips, tasks[0].split)
-        both = [clips, load_features(list(mirrored))[0]] if mirrored else [clips]
+        both = [clips, load_features(list(mirrored), in_memory=in_memory)[0]] if mirrored else [clips]
         if settings.features.center:
             both = [list(map(center, one)) for one in both]
         return FeatureClips(*both), phases
-    records = [record for task in tasks for record in task.records()]
+    records = [record for task in tasks for record in (task.records() if in_memory else task.stored_records())]
     _refuse_empty(records, tasks[0].split)
     records.sort(key=lambda record: record.name)
     return FrameClips(records, memory_bytes=memory_bytes), tasks[0].phases()
@@ -142,9 +162,9 @@ def _refuse_empty(clips: List[Any], split: str) -> None:
         )
 
 
-def load_features(tasks: List[FeaturesTask]) -> Tuple[List[Any], List[str]]:
+def load_features(tasks: List[FeaturesTask], *, in_memory: bool = True) -> Tuple[List[Any], List[str]]:
     """The features of all these shards' clips as they are stored, in the order of their names, and the phases."""
     from tcc.sequences import load_sequences
 
-    loaded = [load_sequences(task.directory / FEATURES) for task in tasks]
+    loaded = [load_sequences(task.directory / FEATURES, in_memory=in_memory) for task in tasks]
     return sorted((clip for clips, _ in loaded for clip in clips), key=lambda clip: clip.name), loaded[0][1]

@@ -22,7 +22,7 @@ from tcc.errors import TargetError
 MANIFEST = "manifest.json"
 LOG = "log.txt"
 UNLISTED_FOLDER = "summaries"
-_RECORDED_PACKAGES = ("tensorflow", "numpy", "cv2", "av", "sklearn", "scipy", "luigi")
+_RECORDED_PACKAGES = ("tensorflow", "numpy", "cv2", "av", "sklearn", "scipy", "luigi", "pyarrow")
 
 
 def canonical_json(value: Any) -> str:

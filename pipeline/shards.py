@@ -89,9 +89,17 @@ class ShardsTask(StageTask):
         """The shard's clips; raises ShardError if it holds fewer than were written."""
         from tcc.video.shards import read_records
 
+        return read_records(self.directory / self.shard_file(), expected=self._num_clips())
+
+    def stored_records(self) -> Iterator[Any]:
+        """The same clips, with frames that stay on disk until they are asked for."""
+        from tcc.video.stored_frames import stored_records
+
+        return stored_records(self.directory / self.shard_file(), expected=self._num_clips())
+
+    def _num_clips(self) -> int:
         with open(self.directory / SHARD_INDEX, encoding="utf-8") as file:
-            expected = len(json.load(file)["clips"])
-        return read_records(self.directory / self.shard_file(), expected=expected)
+            return len(json.load(file)["clips"])
 
     def phases(self) -> List[str]:
         """Names of the phases that the shard's frame labels index; empty without labels."""

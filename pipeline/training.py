@@ -75,6 +75,7 @@ class TrainTask(VariantTask):
             settings,
             upstream["inputs"],
             upstream["mirrored"],
+            in_memory=True,
             memory_bytes=settings.training.frame_memory_mb * 1_000_000,
         )
         counts = {"in": len(source), "out": len(source), "skipped": 0}

@@ -246,9 +246,11 @@ class FeaturesConfig:
     center: bool = True  # the embedder sees each clip's features less their mean over the clip, cell by cell
     batch_frames: int = 32  # frames per backbone call (does not change the result's meaning)
     mirrored: bool = False  # also compute the training clips' features mirrored, for [augmentation] flip
+    precision: str = "float32"  # float32, bfloat16: the backbone computes in it; features are stored as float16
 
     def __post_init__(self) -> None:
         check_at_least("grid", self.grid, 1)
+        check_choice("precision", self.precision, ("float32", "bfloat16"))
         check_at_least("batch_frames", self.batch_frames, 1)
 
 
@@ -498,10 +500,13 @@ class SelectionConfig:
 class EmbeddingConfig:
     """[embedding] Embeddings of whole videos."""
 
-    batch_frames: int = 128  # time steps per call of the embedder
+    batch_frames: int = 128  # time steps per call of the embedder; 8 at least (does not change the result)
+    precision: str = "float32"  # float32, bfloat16: networks compute in it; embeddings are stored as float32
+    parquet: bool = False  # also write a Parquet file per split; needs pyarrow (requirements-parquet.txt)
 
     def __post_init__(self) -> None:
         check_at_least("batch_frames", self.batch_frames, 1)
+        check_choice("precision", self.precision, ("float32", "bfloat16"))
 
 
 @dataclass(frozen=True)

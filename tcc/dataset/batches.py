@@ -1,4 +1,4 @@
-"""Clips in memory and the batches drawn from them.
+"""Clips, in memory or on disk, and the batches drawn from them.
 
 A batch follows from (seed, step) alone: it can be drawn in any order, in any process, and a training that resumes at a
 step needs no other state. Each purpose has a generator of its own, so that one more draw for one moves no other.
@@ -96,6 +96,8 @@ class FeatureChange:
 class FeatureClips(Clips):
     """Clips as features of a frozen backbone, [T, h, w, C] each, as they are stored (float16).
 
+    They are arrays, or on disk (`tcc.stored_values.StoredValues`) and read when they are asked for.
+
     Args:
       clips: the features.
       mirrored: features of the same clips with every frame mirrored, which `[augmentation] flip` draws from.
@@ -159,8 +161,8 @@ class FrameClips(Clips):
     Values are uint8 RGB [..., H, W, 3].
 
     Args:
-      records: objects with name, timestamps, frame_labels and frames (a list of JPEG bytes), as
-        `tcc.video.shards.read_records` yields them.
+      records: objects with name, timestamps, frame_labels and frames (a sequence of JPEG bytes), as
+        `read_records` and `stored_records` of `tcc.video` yield them.
       threads: that decode and change frames; None: as many as there are processors, two to eight. The result is the same.
       memory_bytes: keep so many bytes of decoded frames at most, so that these are not decoded again; 0: none.
     """

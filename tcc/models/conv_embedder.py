@@ -42,12 +42,22 @@ class Embedder(SequenceEmbedder):
         """Embeddings of context windows [N, num_context_frames, h, w, C], float32 [N, D]."""
         hidden = self._standardized(windows, dtype)
         convolve = self._convolve_all_at_once if self.config.convolution == "conv3d" else self._convolve_late
-        hidden = tf.cast(convolve(hidden, training), tf.float32)
-        hidden = tf.reduce_max(hidden, axis=list(range(1, len(hidden.shape) - 1)))
-        for index, dense in enumerate(self.denses):
-            hidden = hidden * dropout_masks[index] if dropout_masks else hidden
-            hidden = tf.nn.relu(dense(hidden))
-        return self.output(hidden)
+        return self._of_convolved(convolve(hidden, training), dropout_masks)
+
+    def frame_part(self, features: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """conv3d: the first convolution's sums over each frame; late: every convolution but the last."""
+        hidden = self._standardized(features, dtype)
+        if self.config.convolution == "conv3d":
+            return self.convs[0].of_slices(hidden, self.num_context_frames)
+        return self._convolve_frames(hidden, training=False)
+
+    def windows_part(self, windows: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        if self.config.convolution == "late":
+            return self._of_convolved(self._convolve_together(windows, training=False))
+        hidden = self._activate(0, self.convs[0].of_convolved(windows), training=False)
+        for index in range(1, len(self.convs)):
+            hidden = self._convolve(index, hidden, training=False)
+        return self._of_convolved(hidden)
 
     def over_time(
         self,
@@ -61,7 +71,7 @@ class Embedder(SequenceEmbedder):
         """The vectors as they are: no frame depends on one outside its window."""
         return vectors
 
-    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
+    def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
         return lambda vectors: vectors
 
     def frame_mask_shapes(self, num_windows: int) -> List[Tuple[int, ...]]:
@@ -98,15 +108,31 @@ class Embedder(SequenceEmbedder):
         return windows
 
     def _convolve_late(self, windows: tf.Tensor, training: bool) -> tf.Tensor:
-        hidden = tf.reshape(windows, [-1, *windows.shape[2:]])
+        hidden = self._convolve_frames(tf.reshape(windows, [-1, *windows.shape[2:]]), training)
+        return self._convolve_together(tf.reshape(hidden, [-1, self.num_context_frames, *hidden.shape[1:]]), training)
+
+    def _convolve_frames(self, hidden: tf.Tensor, training: bool) -> tf.Tensor:
         for index in range(len(self.convs) - 1):
             hidden = self._convolve(index, hidden, training)
-        height, width, channels = hidden.shape[1:]
-        hidden = tf.reshape(hidden, [-1, self.num_context_frames, height, width, channels])
-        hidden = tf.transpose(hidden, [0, 2, 3, 1, 4])
+        return hidden
+
+    def _convolve_together(self, windows: tf.Tensor, training: bool) -> tf.Tensor:
+        height, width, channels = windows.shape[2:]
+        hidden = tf.transpose(windows, [0, 2, 3, 1, 4])
         hidden = tf.reshape(hidden, [-1, height, width, self.num_context_frames * channels])
         return self._convolve(len(self.convs) - 1, hidden, training)[:, tf.newaxis]
 
     def _convolve(self, index: int, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        outputs = self.convs[index](inputs)
+        return self._activate(index, self.convs[index](inputs), training)
+
+    def _activate(self, index: int, outputs: tf.Tensor, training: bool) -> tf.Tensor:
         return tf.nn.relu(self.norms[index](outputs, training=training) if self.norms else outputs)
+
+    def _of_convolved(self, hidden: tf.Tensor, dropout_masks: Sequence[tf.Tensor] = ()) -> tf.Tensor:
+        """Global max pool and dense layers."""
+        hidden = tf.cast(hidden, tf.float32)
+        hidden = tf.reduce_max(hidden, axis=list(range(1, len(hidden.shape) - 1)))
+        for index, dense in enumerate(self.denses):
+            hidden = hidden * dropout_masks[index] if dropout_masks else hidden
+            hidden = tf.nn.relu(dense(hidden))
+        return self.output(hidden)

@@ -85,7 +85,7 @@ class ConvGRUEmbedder(SequenceEmbedder):
             last_states.append(hidden[:, -1])
         return hidden, last_states
 
-    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
+    def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
         advance = tf.function(self.advance, autograph=False)
 
         def embed(vectors: np.ndarray) -> np.ndarray:

@@ -94,6 +94,18 @@ class SequenceEmbedder(tf.Module):
         """Context windows of features [N, num_context_frames, h, w, C] -> float32 [N, W], each by itself."""
         raise NotImplementedError
 
+    def frame_part(self, features: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """What of `frame_vectors` is done before context frames meet, outside training; done once for each frame.
+
+        Features [N, h, w, C] -> [N, ...]; windows of the result [N, num_context_frames, ...] are for `windows_part`. An
+        embedder that has nothing to do by then gives the features as they are.
+        """
+        return features
+
+    def windows_part(self, windows: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """The rest of `frame_vectors`: windows of what `frame_part` gave -> float32 [N, W]."""
+        return self.frame_vectors(windows, dtype=dtype)
+
     def over_time(
         self,
         vectors: tf.Tensor,
@@ -106,7 +118,7 @@ class SequenceEmbedder(tf.Module):
         """Vectors of frames [B, T, W] -> embeddings [B, T, D]."""
         raise NotImplementedError
 
-    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
+    def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
         """`over_time` of one clip outside training, for any length: [T, W] -> [T, D], compiled for few shapes."""
         raise NotImplementedError
 

@@ -73,8 +73,8 @@ class Encoder(tf.Module):
         features = inputs
         if self.backbone is not None:
             check_rank("frames", inputs, 6, axes="B T context H W 3")
-            windows = self._features(self.backbone, tf.reshape(inputs, [-1, *inputs.shape[2:]]), training, dtype)
-            features = tf.reshape(windows, [-1, *inputs.shape[1:2], *windows.shape[1:]])
+            of_frames = self._features(self.backbone, tf.reshape(inputs, [-1, *inputs.shape[3:]]), training, dtype)
+            features = tf.reshape(of_frames, [-1, *inputs.shape[1:3], *of_frames.shape[1:]])
         embeddings = self.embedder(
             features, training=training, dropout_masks=dropout_masks, frame_mask=frame_mask, dtype=dtype
         )
@@ -82,19 +82,32 @@ class Encoder(tf.Module):
             return embeddings
         return tf.math.l2_normalize(embeddings, axis=-1, epsilon=_SMALLEST_SQUARE)
 
-    def frame_vectors(self, windows: tf.Tensor) -> tf.Tensor:
-        """The part of an embedding that each frame has by itself, outside training.
+    def frame_part(self, frames: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """All that is done to a frame before its context comes in, outside training: the backbone, and what the embedder can.
 
         Args:
-          windows: [N, num_context_frames, ...], frames or features as in a call.
+          frames: [N, H, W, 3]; without a backbone features [N, h, w, C].
+          dtype: see a call.
+        Returns: [N, ...], for `windows_part`.
+        """
+        features = frames
+        if self.backbone is not None:
+            features = self._features(self.backbone, frames, training=False, dtype=dtype)
+        return self.embedder.frame_part(features, dtype=dtype)
+
+    def windows_part(self, windows: tf.Tensor, *, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """The part of an embedding that each frame has by itself.
+
+        Args:
+          windows: `frame_part` of each frame's context frames [N, num_context_frames, ...].
+          dtype: see a call.
         Returns: float32 [N, W]; `clip_function` makes embeddings of those of a clip.
         """
-        features = windows if self.backbone is None else self._features(self.backbone, windows, training=False)
-        return self.embedder.frame_vectors(features)
+        return self.embedder.windows_part(windows, dtype=dtype)
 
-    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
-        """From the `frame_vectors` of all frames of a clip [T, W] to its embeddings [T, D], for any T."""
-        over_time = self.embedder.clip_function()
+    def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
+        """From the `windows_part` of all frames of a clip [T, W] to its embeddings [T, D], for any T."""
+        over_time = self.embedder.clip_function(dtype=dtype)
         if not self.embedder.config.normalize:
             return over_time
         return lambda vectors: _l2_normalized(over_time(vectors))
@@ -113,16 +126,11 @@ class Encoder(tf.Module):
         """Those of the embedder; the backbone has none, as the reference."""
         return self.embedder.regularized_variables()
 
-    def _features(
-        self, backbone: Backbone, frames: tf.Tensor, training: bool, dtype: tf.DType = tf.float32
-    ) -> tf.Tensor:
-        images = tf.reshape(frames, [-1, *frames.shape[2:]])
-        features = backbone(images, training=training and self.trained != "frozen", dtype=dtype)
+    def _features(self, backbone: Backbone, frames: tf.Tensor, training: bool, dtype: tf.DType) -> tf.Tensor:
+        features = backbone(frames, training=training and self.trained != "frozen", dtype=dtype)
         if self.trained == "frozen":
             features = tf.stop_gradient(features)
-        if self.grid is not None:
-            features = pool_to_grid(tf.cast(features, tf.float32), self.grid)
-        return tf.reshape(features, [-1, frames.shape[1], *features.shape[1:]])
+        return features if self.grid is None else pool_to_grid(tf.cast(features, tf.float32), self.grid)
 
 
 def _l2_normalized(embeddings: np.ndarray) -> np.ndarray:

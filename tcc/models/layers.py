@@ -111,14 +111,44 @@ class Conv3D(Layer):
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         slices, kernels = tf.unstack(inputs, axis=1), tf.unstack(tf.cast(self.kernel, inputs.dtype))
-        outputs = [self._output(place, slices, kernels) for place in range(len(slices))]
+        outputs = [
+            tf.add_n([_convolved(slices[near], kernels[i]) for near, i in self._near(place, len(slices))])
+            for place in range(len(slices))
+        ]
         return tf.nn.bias_add(tf.stack(outputs, axis=1), tf.cast(self.bias, inputs.dtype))
 
-    def _output(self, place: int, slices: List[tf.Tensor], kernels: List[tf.Tensor]) -> tf.Tensor:
-        """Slice `place` of the outputs: what every input slice in the kernel's reach adds to it."""
-        first = place - len(kernels) // 2
-        near = [(slices[first + i], kernel) for i, kernel in enumerate(kernels) if 0 <= first + i < len(slices)]
-        return tf.add_n([tf.nn.conv2d(images, kernel, strides=1, padding="SAME") for images, kernel in near])
+    def of_slices(self, images: tf.Tensor, depth: int) -> tf.Tensor:
+        """What slices of inputs of `depth` add to the outputs, by themselves.
+
+        A slice that stands in several inputs, each time in another place, is convolved once with each slice of the kernel.
+
+        Args:
+          images: [N, H, W, in].
+          depth: D of `of_convolved`.
+        Returns: [N, k, H, W, out], k as many slices of the kernel as meet a slice of such an input in any place.
+        """
+        kernels = tf.unstack(tf.cast(self.kernel, images.dtype))
+        return tf.stack([_convolved(images, kernels[i]) for i in self._used(depth)], axis=1)
+
+    def of_convolved(self, convolved: tf.Tensor) -> tf.Tensor:
+        """The layer's outputs [N, D, H, W, out] from `of_slices` of each slice of its inputs [N, D, k, H, W, out]."""
+        depth = convolved.shape[1]
+        parts = [dict(zip(self._used(depth), tf.unstack(one, axis=1))) for one in tf.unstack(convolved, axis=1)]
+        outputs = [tf.add_n([parts[near][i] for near, i in self._near(place, depth)]) for place in range(depth)]
+        return tf.nn.bias_add(tf.stack(outputs, axis=1), tf.cast(self.bias, convolved.dtype))
+
+    def _near(self, place: int, depth: int) -> List[Tuple[int, int]]:
+        """Slices of an input that add to slice `place` of the output, each with the slice of the kernel that it meets."""
+        first = place - self.kernel.shape[0] // 2
+        return [(first + i, i) for i in range(self.kernel.shape[0]) if 0 <= first + i < depth]
+
+    def _used(self, depth: int) -> List[int]:
+        """Slices of the kernel that meet anything in inputs of `depth`."""
+        return sorted({i for place in range(depth) for _, i in self._near(place, depth)})
+
+
+def _convolved(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return tf.nn.conv2d(images, kernel, strides=1, padding="SAME")
 
 
 class Dense(Layer):

@@ -76,8 +76,11 @@ class TransformerEmbedder(SequenceEmbedder):
         """Embeddings of sequences whose frames take the positions from the first to the last, the filled up ones too."""
         return self._encode(vectors, self._positions(vectors.shape[1]), frame_mask, dropout_masks, dtype)
 
-    def clip_function(self) -> Callable[[np.ndarray], np.ndarray]:
-        encode = tf.function(self._encode, autograph=False)
+    def clip_function(self, *, dtype: tf.DType = tf.float32) -> Callable[[np.ndarray], np.ndarray]:
+        encode = tf.function(
+            lambda vectors, positions, frame_mask: self._encode(vectors, positions, frame_mask, dtype=dtype),
+            autograph=False,
+        )
 
         def embed(vectors: np.ndarray) -> np.ndarray:
             length = len(vectors)

@@ -14,7 +14,7 @@ Manifests = Sequence[Mapping[str, Any]]
 
 COMMAND = "luigi --module pipeline RunAll --local-scheduler"
 # Settings that are in no fingerprint: the same result may be made with others, so they stand in the timing block.
-_FREE_SECTIONS = ("device", "execution", "embedding")
+_FREE_SECTIONS = ("device", "execution")
 _FREE_OPTIONS = (
     ("videos", "path"),
     ("videos", "labels"),
@@ -27,6 +27,7 @@ _FREE_OPTIONS = (
     ("download", "timeout_seconds"),
     ("training", "log_every"),
     ("training", "frame_memory_mb"),
+    ("embedding", "batch_frames"),
 )
 _LONGEST_OPEN_TABLE = 12
 # What the records in a metric's details are about.

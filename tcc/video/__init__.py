@@ -49,6 +49,7 @@ _HOME = {
     "decode_jpegs": "shards",
     "read_records": "shards",
     "write_records": "shards",
+    "stored_records": "stored_frames",
     "DecodeJob": "frames",
     "FramesResult": "frames",
     "decode_clip": "frames",

@@ -93,6 +93,11 @@ def parse_context(content: bytes) -> Dict[str, Values]:
     return {key: _feature(value) for key, value in entries}
 
 
+def parse_labels(content: bytes) -> List[int]:
+    """The first integer of each feature of a feature list."""
+    return [int(_feature(item)[0]) for number, item in _fields(content) if number == 1]
+
+
 def _key_and_value(entry: bytes) -> Tuple[str, bytes]:
     parts = dict(_fields(entry))
     return parts.get(1, b"").decode(), parts.get(2, b"")

@@ -38,7 +38,7 @@ class ClipRecord:
 
     Attributes:
       name: relative to its folder, with forward slashes.
-      frames: T JPEG images.
+      frames: T JPEG images, in memory or as `tcc.video.stored_frames.StoredFrames`.
       timestamps: float64 [T], seconds since the clip's first frame, whole nanoseconds; repeats where a slow source was
         sampled faster. Of a record without our features: frame number / fps of the reader.
       frame_labels: int64 [T], index of the phase; UNLABELLED (-1) where there is none.
@@ -54,7 +54,7 @@ class ClipRecord:
     """
 
     name: str
-    frames: List[bytes]
+    frames: Sequence[bytes]
     timestamps: np.ndarray
     frame_labels: np.ndarray
     label: int = UNLABELLED

@@ -185,3 +185,22 @@ def test_shapes_stay_static_inside_a_function():
     function = tf.function(lambda features: embedder(features, training=True))
     concrete = function.get_concrete_function(tf.TensorSpec([2, 6, 2, 4, 5, 3], tf.float16))
     assert concrete.structured_outputs.shape == [2, 6, 4]
+
+
+@pytest.mark.parametrize("convolution", ["late", "conv3d"])
+@pytest.mark.parametrize("num_context_frames", [1, 2, 3, 5])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_what_is_done_once_per_frame_and_what_for_windows_are_together_the_whole(
+    convolution, num_context_frames, batch_norm
+):
+    config = EmbedderConfig(
+        convolution=convolution, channels=(4, 5), dense=(6,), embedding_size=3, batch_norm=batch_norm
+    )
+    embedder = Embedder(config, num_context_frames=num_context_frames, feature_channels=3, seed=0)
+    features = np.random.default_rng(0).normal(size=(9, 4, 4, 3)).astype(np.float32)
+    windows = np.maximum(np.arange(9)[:, np.newaxis] - np.arange(num_context_frames)[::-1], 0)
+    expected = embedder.frame_vectors(features[windows])
+    parts = embedder.frame_part(tf.constant(features))
+    np.testing.assert_allclose(embedder.windows_part(tf.gather(parts, windows)), expected, rtol=1e-5, atol=1e-6)
+    if convolution == "conv3d":
+        assert parts.shape[1] == min(2 * num_context_frames - 1, 3)  # no slice of the kernel that meets nothing

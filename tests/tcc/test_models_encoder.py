@@ -139,5 +139,7 @@ def test_embeddings_are_divided_by_their_norm_where_the_settings_say_so():
     expected = raw / np.linalg.norm(raw, axis=-1, keepdims=True)
     np.testing.assert_allclose(encoder(features), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(encoder(features, normalize=False), raw, rtol=1e-5, atol=1e-6)
-    of_clip = encoder.clip_function()(encoder.frame_vectors(features[0]).numpy())
+    parts = encoder.frame_part(features.reshape(-1, 4, 4, 3))
+    windows = tf.reshape(parts, [5, 2, *parts.shape[1:]])
+    of_clip = encoder.clip_function()(encoder.windows_part(windows).numpy())
     np.testing.assert_allclose(of_clip, expected[0], rtol=1e-5, atol=1e-6)
