@@ -1,4 +1,4 @@
-"""`python -m tcc export SHARD ... --to DIR`: TFRecord shards, ours or the reference's, to folders of images and labels.csv."""
+"""`python -m tcc`: a trained model on videos (embed, align, transfer); TFRecord shards to images and labels (export)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
+from tcc.at_work import align_command, embed_command, transfer_command
 from tcc.errors import TccError, explain
 
 
@@ -16,6 +17,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tcc", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     export = commands.add_parser("export", help="shards to folders of images and labels.csv")
+    export.set_defaults(run=_export)
     export.add_argument("shards", nargs="+", type=Path, metavar="SHARD", help="TFRecord files")
     export.add_argument("--to", required=True, type=Path, metavar="DIR", help="new or empty folder to write to")
     export.add_argument(
@@ -25,9 +27,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
         " an index.json beside the shard has them",
     )
     export.add_argument("--fps", type=float, default=30.0, help="frames per second of shards that do not tell times")
+    for module in (embed_command, align_command, transfer_command):
+        module.register(commands)
     options = parser.parse_args(arguments)
     try:
-        return _export(options)
+        return int(options.run(options))
     except (TccError, OSError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
