@@ -53,10 +53,30 @@ def open_model(options: argparse.Namespace) -> TrainedModel:
     # As in the pipeline's stages, and before TensorFlow is imported: the same model gives the same bits.
     for name, value in tensorflow_environment().items():
         os.environ.setdefault(name, value)
-    from tcc.at_work.model_folder import load_model
+    with _quiet():
+        from tcc.at_work.model_folder import load_model
 
-    open_device(options.device)
-    return load_model(options.model)
+        open_device(options.device)
+        return load_model(options.model)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what native code writes to standard error, which no variable stops; it is shown if the block fails."""
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, TccError):
+                held.seek(0)
+                os.write(shown, held.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
 
 
 def embedded(

@@ -62,6 +62,8 @@ def test_where_no_vote_has_weight_most_clips_win():
     clips = [clip_of(name, np.ones((2, 1)), [phase, phase]) for name, phase in (("a", 0), ("b", 2), ("c", 2))]
     found = transfer_phases(np.ones((1, 1)), clips)
     assert (found.phases.tolist(), found.confidence.tolist()) == ([2], [0])
+    as_many = transfer_phases(np.ones((1, 1)), [clips[1], clips[0]])
+    assert as_many.phases.tolist() == [0]
 
 
 def test_without_labels_there_is_nothing_to_carry():
