@@ -6,11 +6,12 @@ import dataclasses
 import logging
 from typing import Any, Dict
 
-from pipeline.base import Job, Made, StageTask
+from pipeline.base import Job, Made
 from pipeline.embedding import EmbedTask, embeddings_file
 from pipeline.selection import SelectTask, chosen_step
 from pipeline.shards import shard_tasks
-from pipeline.training import TrainTask, run_name
+from pipeline.training import LEFT_OUT, TrainTask
+from pipeline.variants import VariantTask, variant_name, variant_settings
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.at_work.model_settings import kept_settings
 from tcc.config import Settings
@@ -18,7 +19,7 @@ from tcc.config import Settings
 _log = logging.getLogger("luigi-interface.pipeline")
 
 
-class ModelTask(StageTask):
+class ModelTask(VariantTask):
     """The chosen checkpoint, with all that it takes to use it on another machine; see docs/trained_models.md."""
 
     stage = "models"
@@ -27,20 +28,16 @@ class ModelTask(StageTask):
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
         return {
-            "training": TrainTask(),
-            "selection": SelectTask(),
-            "embeddings": EmbedTask(),
+            "training": TrainTask(**params),
+            "selection": SelectTask(**params),
+            "embeddings": EmbedTask(**params),
             "weights": WeightsTask(),
             **({"shards": shard_tasks(settings, "train")} if settings.videos.ready_made else {}),
         }
 
     @classmethod
     def own_settings(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
-        return kept_settings(settings)
-
-    @classmethod
-    def readable(cls, settings: Settings, **params: Any) -> str:
-        return run_name(settings)
+        return kept_settings(variant_settings(settings, **params))
 
     def run(self) -> None:
         super().run()
@@ -54,8 +51,11 @@ class ModelTask(StageTask):
         from tcc.sequences import load_sequences
         from tcc.training.checkpoints import restore_encoder
 
+        upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
+        training = upstream["training"].manifest()["result"]
+        if LEFT_OUT in training:
+            return Made(details={LEFT_OUT: training[LEFT_OUT]})
         open_device("cpu")  # nothing is computed but distances
-        upstream, settings = self.requires(), job.settings
         if settings.videos.ready_made:
             settings = _as_stored(settings, upstream["shards"])
         step = chosen_step(upstream["selection"].directory)
@@ -69,7 +69,7 @@ class ModelTask(StageTask):
             references,
             settings=settings,
             phases=phases,
-            name=run_name(settings),
+            name=variant_name(job.settings, **self.params),
             step=step,
             fingerprint=self.fingerprint,
         )

@@ -165,24 +165,26 @@ def test_a_changed_or_broken_description_is_refused(copied):
     path = copied / "model.json"
     whole = path.read_text()
     path.write_text(whole.replace('"fps": 5', '"fps": 6'))
-    with pytest.raises(ModelError, match="model.json: was changed after it was written"):
+    with pytest.raises(ModelError, match=r"model.json: was changed after it was written"):
         load_model(copied)
     path.write_text(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match="model.json: is no description of a model: JSONDecodeError"):
+    with pytest.raises(ModelError, match=r"model.json: is no description of a model: JSONDecodeError"):
         load_model(copied)
     for other in ("[]", "{}", '"text"'):
         path.write_text(other)
-        with pytest.raises(ModelError, match="model.json: is no description of a model"):
+        with pytest.raises(ModelError, match=r"model.json: is no description of a model"):
             load_model(copied)
     path.write_text(whole.replace('"format": 1', '"format": 2'))
-    with pytest.raises(ModelError, match="is of format 2, this library reads 1; use the version that wrote it"):
+    with pytest.raises(ModelError, match=r"is of format 2, this library reads 1; use the version that wrote it"):
         load_model(copied)
     path.unlink()
-    with pytest.raises(ModelError, match="no folder of a trained model, it has no model.json; give one that ModelTask"):
+    with pytest.raises(
+        ModelError, match=r"no folder of a trained model, it has no model.json; give one that ModelTask"
+    ):
         load_model(copied)
 
 
-def test_settings_that_are_not_known_are_of_another_version(copied, monkeypatch):
+def test_settings_that_are_not_known_are_of_another_version(copied):
     from tcc.at_work import model_folder
 
     path = copied / "model.json"
@@ -191,7 +193,7 @@ def test_settings_that_are_not_known_are_of_another_version(copied, monkeypatch)
     del about["sha256"]
     about["sha256"] = model_folder._digest(about)
     path.write_text(json.dumps(about))
-    with pytest.raises(ModelError, match="model.json: was written by another version of this library .*sharpness"):
+    with pytest.raises(ModelError, match=r"model.json: was written by another version of this library .*sharpness"):
         load_model(copied)
 
 
@@ -237,7 +239,7 @@ def test_videos_are_found_once_and_by_one_name(tmp_path):
         VideoError, match=r"b/x.mp4 and .*a/x.mp4 would both be called x.mp4; give the folder that holds"
     ):
         find_videos([tmp_path / "a", tmp_path / "b/x.mp4"])
-    with pytest.raises(VideoError, match="gone.mp4: no such video or folder; correct the path"):
+    with pytest.raises(VideoError, match=r"gone.mp4: no such video or folder; correct the path"):
         find_videos([tmp_path / "gone.mp4"])
 
 
