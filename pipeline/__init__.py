@@ -7,6 +7,7 @@ from pipeline.evaluation import EvalTask
 from pipeline.export import ExportTask
 from pipeline.features import FeaturesTask, MirroredFeaturesTask
 from pipeline.frames import FramesTask
+from pipeline.model import ModelTask
 from pipeline.report import ReportTask
 from pipeline.run_all import RunAll
 from pipeline.selection import SelectTask
@@ -24,6 +25,7 @@ __all__ = [
     "FeaturesTask",
     "FramesTask",
     "MirroredFeaturesTask",
+    "ModelTask",
     "ReportTask",
     "RunAll",
     "SelectTask",

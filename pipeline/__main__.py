@@ -17,15 +17,18 @@ from tcc.errors import SettingsError, TccError
 
 def status() -> int:
     """Print a line per task; 0 if all are done, 1 if some are missing."""
-    from pipeline.report import REPORT, ReportTask
+    from pipeline.report import REPORT
+    from pipeline.run_all import last_tasks
 
-    report = ReportTask()
-    tasks = tasks_in_order(report)
+    last = last_tasks()
+    tasks = tasks_in_order(*last.values())
     for task in tasks:
         state = "done" if task.complete() else "started" if task.work_directory.exists() else "missing"
         print(f"{state:8}{type(task).__name__:14}{task.directory}")
-    if report.complete():
-        print(f"report: {report.directory / REPORT}")
+    if last["report"].complete():
+        print(f"report: {last['report'].directory / REPORT}")
+    if last["model"].complete():
+        print(f"model: {last['model'].directory}")
     return 0 if all(task.complete() for task in tasks) else 1
 
 

@@ -219,8 +219,8 @@ def upstream_fingerprints(upstream: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
-def tasks_in_order(task: Any) -> List[StageTask]:
-    """A task and everything upstream of it, in the order in which they run."""
+def tasks_in_order(*last: Any) -> List[StageTask]:
+    """Tasks and everything upstream of them, in the order in which they run."""
     seen: Dict[str, StageTask] = {}
 
     def visit(one: StageTask) -> None:
@@ -231,7 +231,8 @@ def tasks_in_order(task: Any) -> List[StageTask]:
                 visit(upstream)
         seen[one.task_id] = one
 
-    visit(task)
+    for task in last:
+        visit(task)
     return list(seen.values())
 
 

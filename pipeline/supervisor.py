@@ -16,15 +16,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from tqdm import tqdm
 
 from pipeline.failures import StageFailed
 from pipeline.provenance import LOG
+from tcc.device import tensorflow_environment
 
 _log = logging.getLogger("luigi-interface.pipeline")
-_CPU_INFO = Path("/proc/cpuinfo")
 _PR_SET_PDEATHSIG = 1
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_PAGE_UPDATES = 1.0
@@ -55,25 +55,6 @@ def die_with_parent(signal_number: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal_number)
     except (OSError, AttributeError):
         _log.debug("no prctl here: a killed parent is noticed by polling alone")
-
-
-def tensorflow_environment(python: Tuple[int, ...] = sys.version_info[:2]) -> Dict[str, str]:
-    """Variables that TensorFlow reads when it is imported.
-
-    oneDNN doubles a training step on a CPU; TensorFlow 2.6 (Python 3.9) leaves it off, newer ones decide by processor. The
-    oneDNN of 2.6 is used on Intel's processors only: on an AMD EPYC it divides by zero in the first convolution (SIGFPE).
-    """
-    variables = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    if python < (3, 10) and "GenuineIntel" not in _processor():
-        del variables["TF_ENABLE_ONEDNN_OPTS"]
-    return variables
-
-
-def _processor() -> str:
-    try:
-        return _CPU_INFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _start(task: Any) -> subprocess.Popen[str]:

@@ -1,7 +1,4 @@
-"""`python -m tcc export SHARD ... --to DIR`: TFRecord shards, ours or the reference's, to folders of images and labels.csv.
-
-`python -m tcc evaluate DIR`: the metrics of embeddings that were made elsewhere, beside the clocks.
-"""
+"""`python -m tcc`: a trained model on videos (embed, align, transfer); metrics of any embeddings (evaluate); shards (export)."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from pathlib import Path
 from typing import List, Optional
 
 from tcc import evaluate_folder
+from tcc.at_work import align_command, embed_command, transfer_command
 from tcc.errors import TccError, explain
 
 
@@ -33,6 +31,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     evaluate = commands.add_parser("evaluate", help="metrics of embeddings that were made elsewhere")
     evaluate_folder.add_arguments(evaluate)
     evaluate.set_defaults(run=evaluate_folder.run)
+    for module in (embed_command, align_command, transfer_command):
+        module.register(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))

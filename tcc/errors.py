@@ -9,6 +9,7 @@ TccError
 +-- DownloadError         a file that no address gives, or another file in its place
 +-- WeightsError          pretrained weights that are missing, damaged, or of another network
 +-- CheckpointError       a checkpoint that is missing or belongs to another model
++-- ModelError            a folder of a trained model that is missing, damaged or of another version
 +-- MetricUndefined       a metric that has no value for these inputs
 +-- DeviceError           a device that was asked for and is not there
 +-- TrainingDiverged      a loss or gradient that is not finite
@@ -52,6 +53,10 @@ class WeightsError(TccError):
 
 class CheckpointError(TccError):
     """A checkpoint that is missing or belongs to another model."""
+
+
+class ModelError(TccError):
+    """A folder of a trained model that is missing, damaged or of another version."""
 
 
 class MetricUndefined(TccError):

@@ -1,4 +1,4 @@
-"""Dynamic time warping: the cheapest way to walk two sequences to their ends, never backwards."""
+"""Dynamic time warping: the cheapest way to walk two sequences to their ends, or one through a part of the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class WarpingPath:
     """The cheapest path: step p pairs frame query_indices[p] with frame candidate_indices[p].
 
     Attributes:
-      query_indices, candidate_indices: int64 [P]; from (0, 0) to the last frames, each step 0 or 1 further in each.
+      query_indices, candidate_indices: int64 [P]; from (0, 0) to the last frames, each step 0 or 1 further in each. Of a
+        subsequence from (0, s) to (Tq - 1, e), s <= e.
       cost: sum of the distances along the path.
     """
 
@@ -45,14 +46,39 @@ def dynamic_time_warping(query: np.ndarray, candidates: np.ndarray, *, distance:
     return cheapest_path(pairwise_distances(query, candidates, distance=distance))
 
 
-def cheapest_path(distances: np.ndarray) -> WarpingPath:
+def subsequence_time_warping(
+    query: np.ndarray, candidates: np.ndarray, *, distance: str = "sqeuclidean"
+) -> WarpingPath:
+    """Find where in a long sequence a short one happens, and align it with that part: all of the query, any candidates.
+
+    cost[0, j] = d(query_0, candidates_j)        cost[i, j] as for `dynamic_time_warping`, i > 0
+    end = argmin_j cost[Tq - 1, j]
+
+    The path starts and ends where it likes in the candidates. Of equally cheap ends the first is taken; from there back
+    the path takes the diagonal, then the step in the query, and starts as soon as it reaches query frame 0.
+
+    Args:
+      query: [Tq, D], the whole action. candidates: [Tc, D], in which it is looked for; Tc may also be smaller.
+      distance: sqeuclidean or cosine.
+    Returns: WarpingPath from (0, s) to (Tq - 1, e). There always is one: whether the action happens at all is told by
+      its distances, not by the path.
+    Raises: as `pairwise_distances`.
+    Reference: Mueller, Information Retrieval for Music and Motion, 2007, chapter 4.
+    """
+    return cheapest_path(pairwise_distances(query, candidates, distance=distance), subsequence=True)
+
+
+def cheapest_path(distances: np.ndarray, *, subsequence: bool = False) -> WarpingPath:
     """The same for a matrix of distances [Tq, Tc], finite."""
-    costs = _accumulate(distances)
-    query_indices, candidate_indices = _trace_back(costs, *distances.shape)
-    return WarpingPath(query_indices, candidate_indices, float(costs[-1, -1]))
+    num_query, num_candidates = distances.shape
+    costs = _accumulate(distances, subsequence)
+    ends = costs[num_query + 1 :, num_query]  # cost of each candidate frame as the last one
+    end = int(ends.argmin()) if subsequence else num_candidates - 1
+    query_indices, candidate_indices = _trace_back(costs, num_query - 1, end, subsequence)
+    return WarpingPath(query_indices, candidate_indices, float(ends[end]))
 
 
-def _accumulate(distances: np.ndarray) -> np.ndarray:
+def _accumulate(distances: np.ndarray, subsequence: bool) -> np.ndarray:
     """Costs by anti-diagonals: row i + j + 2, column i + 1 holds cell (i, j); a border of infinity around.
 
     The cells of one anti-diagonal do not depend on each other, so each is three array operations.
@@ -60,7 +86,9 @@ def _accumulate(distances: np.ndarray) -> np.ndarray:
     num_query, num_candidates = distances.shape
     diagonals = _skew(distances)
     costs = np.full((num_query + num_candidates + 1, num_query + 1), np.inf)
-    costs[0, 0] = 0  # the way into (0, 0); no other cell has it as a neighbor
+    if subsequence:
+        costs[:, 0] = 0  # a way into every (0, j)
+    costs[0, 0] = 0  # the way into (0, 0); without a subsequence no other cell has it as a neighbor
     for diagonal in range(num_query + num_candidates - 1):
         first, end = max(0, diagonal - num_candidates + 1), min(num_query, diagonal + 1)
         one_back, cells = costs[diagonal + 1], costs[diagonal + 2, first + 1 : end + 1]
@@ -79,11 +107,11 @@ def _skew(distances: np.ndarray) -> np.ndarray:
     return skewed
 
 
-def _trace_back(costs: np.ndarray, num_query: int, num_candidates: int) -> Tuple[np.ndarray, np.ndarray]:
-    i, j = num_query - 1, num_candidates - 1
+def _trace_back(costs: np.ndarray, i: int, j: int, subsequence: bool) -> Tuple[np.ndarray, np.ndarray]:
+    """The path that ends at (i, j)."""
     path = [(i, j)]
     cost = costs.item
-    while i or j:
+    while i or (j and not subsequence):
         diagonal, query_step, candidate_step = cost(i + j, i), cost(i + j + 1, i), cost(i + j + 1, i + 1)
         if diagonal <= query_step and diagonal <= candidate_step:
             i, j = i - 1, j - 1

@@ -39,7 +39,7 @@ class NearestInEach:
 
     def __init__(self, sequences: Sequence[np.ndarray], *, distance: str = "sqeuclidean") -> None:
         self._distance = distance
-        frames = [_prepare(f"sequence {n}", array, distance) for n, array in enumerate(sequences)]
+        self._frames = frames = [_prepare(f"sequence {n}", array, distance) for n, array in enumerate(sequences)]
         # A shift changes no distance and keeps small ones from drowning in rounding far from the origin.
         self._shift = np.concatenate(frames).mean(axis=0)
         self._longest = max(len(array) for array in frames)
@@ -67,6 +67,16 @@ class NearestInEach:
             nearest += tolerance
             found[:, block] = (distances <= nearest).argmax(axis=2).T
         return found
+
+    def distances(self, query: np.ndarray) -> np.ndarray:
+        """Distance of each frame of `query` [Tq, D] to those; float64 [N, Tq], exact also near zero."""
+        neighbors = self.neighbors(query)
+        query = _prepare("query", query, self._distance)
+        found = np.empty(neighbors.shape)
+        for n, (frames, nearest) in enumerate(zip(self._frames, neighbors)):
+            difference = query - frames[nearest]
+            found[n] = np.einsum("td,td->t", difference, difference)
+        return found / 2 if self._distance == "cosine" else found
 
 
 def _prepare(name: str, array: np.ndarray, distance: str) -> np.ndarray:

@@ -56,14 +56,40 @@ def align_pair(reference: ClipSequence, other: ClipSequence, *, distance: str = 
     """
     reference_steps, other_steps = _kept_steps(len(reference)), _kept_steps(len(other))
     thin_reference, thin_other = _thin_out(reference, reference_steps), _thin_out(other, other_steps)
-    distances = pairwise_distances(thin_reference.values, thin_other.values, distance=distance)
     path = dynamic_time_warping(thin_reference.values, thin_other.values, distance=distance)
-    rows, columns = path.query_indices, path.candidate_indices
-    matches = [columns[rows == row] for row in range(len(thin_reference))]
-    times = thin_reference.timestamps - thin_reference.timestamps[0], thin_other.timestamps - thin_other.timestamps[0]
+    return pair_of_matches(
+        thin_reference,
+        thin_other,
+        (path.query_indices, path.candidate_indices),
+        distance=distance,
+        steps=(reference_steps, other_steps),
+    )
+
+
+def pair_of_matches(
+    reference: ClipSequence,
+    other: ClipSequence,
+    path: Tuple[np.ndarray, np.ndarray],
+    *,
+    distance: str = "sqeuclidean",
+    steps: Optional[Tuple[np.ndarray, np.ndarray]] = None,
+) -> AlignedPair:
+    """Two clips that were matched before.
+
+    Args:
+      reference, other: embeddings [T, D].
+      path: frames of the reference, each at least once and in order, and of the other clip; int64 [P] both.
+      distance: sqeuclidean or cosine.
+      steps: where the clips are thinned out, the steps of the whole clips that were kept; None: all.
+    """
+    distances = pairwise_distances(reference.values, other.values, distance=distance)
+    rows, columns = path
+    matches = [columns[rows == row] for row in range(len(reference))]
+    times = reference.timestamps - reference.timestamps[0], other.timestamps - other.timestamps[0]
+    reference_steps, other_steps = steps or (np.arange(len(reference)), np.arange(len(other)))
     return AlignedPair(
-        reference=thin_reference,
-        other=thin_other,
+        reference=reference,
+        other=other,
         reference_steps=reference_steps,
         other_steps=other_steps,
         path=(rows, columns),

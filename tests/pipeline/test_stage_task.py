@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import child, supervisor
+from pipeline import child
 from pipeline import settings as settings_module
+from tcc import device
 from tcc.config import FramesConfig, Settings, TrainingConfig
 from tests.pipeline.toy import ToyFirst, ToySecond
 
@@ -187,10 +188,10 @@ def wait_for(look, seconds=30):
     ],
 )
 def test_onednn_is_on_where_it_works(tmp_path, monkeypatch, vendor, python, on):
-    monkeypatch.setattr(supervisor, "_CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "_CPU_INFO", tmp_path / "cpuinfo")
     if vendor:
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nvendor_id : {vendor}\n")
-    assert ("TF_ENABLE_ONEDNN_OPTS" in supervisor.tensorflow_environment(python)) == on
+    assert ("TF_ENABLE_ONEDNN_OPTS" in device.tensorflow_environment(python)) == on
 
 
 def test_what_a_killed_run_left_half_written_is_removed_and_a_download_is_not(tmp_path):

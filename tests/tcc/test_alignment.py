@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from tcc.alignment import dynamic_time_warping, nearest_neighbors, pairwise_distances
+from tcc.alignment import (
+    dynamic_time_warping,
+    nearest_neighbors,
+    neighbor_confidence,
+    pairwise_distances,
+    path_confidence,
+    subsequence_time_warping,
+)
+from tcc.alignment.confidence import confidence_of_matches
 from tcc.alignment.dynamic_time_warping import cheapest_path
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import MetricUndefined, SettingsError, ShapeError
@@ -129,7 +137,89 @@ def test_first_match_is_the_first_candidate_of_each_frame():
     np.testing.assert_array_equal(path.first_match(), [0, 2])
 
 
-@pytest.mark.parametrize("function", [nearest_neighbors, dynamic_time_warping, pairwise_distances])
+@pytest.mark.parametrize("lengths", [(1, 1), (1, 6), (6, 1), (2, 3), (3, 2), (9, 25), (25, 9), (17, 17)])
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_a_subsequence_is_found_as_by_a_loop(lengths, distance):
+    query, candidates = sequences(seed=10, lengths=lengths, size=3)
+    path = subsequence_time_warping(query, candidates, distance=distance)
+    steps, cost = reference.subsequence_path(reference.distances(query, candidates, distance))
+    assert list(zip(path.query_indices.tolist(), path.candidate_indices.tolist())) == steps
+    assert path.cost == pytest.approx(cost, rel=1e-12)
+
+
+def test_no_stretch_of_the_candidates_is_cheaper():
+    costs = np.random.default_rng(11).uniform(size=(4, 7))
+    found = cheapest_path(costs, subsequence=True)
+    assert found.cost == pytest.approx(reference.cheapest_of_all_subsequences(costs.tolist()), rel=1e-12)
+
+
+def test_an_action_is_found_where_it_happens():
+    query, before, after = sequences(seed=12, lengths=(10, 30, 20), size=5)
+    slow = np.repeat(query, 2, axis=0)
+    path = subsequence_time_warping(query, np.concatenate([before, slow, after]))
+    assert path.cost == 0
+    np.testing.assert_array_equal(path.query_indices[[0, -1]], [0, 9])
+    # Of equally cheap ends the first; back from there the path starts as soon as it is at query frame 0.
+    np.testing.assert_array_equal(path.candidate_indices[[0, -1]], [31, 48])
+    np.testing.assert_array_equal(query[path.query_indices], np.concatenate([before, slow])[path.candidate_indices])
+
+
+def test_ties_of_a_subsequence_are_the_first_end_and_the_shortest_way():
+    path = subsequence_time_warping(np.zeros((3, 2)), np.zeros((5, 2)))
+    assert (path.query_indices.tolist(), path.candidate_indices.tolist()) == ([0, 1, 2], [0, 0, 0])
+    twice = subsequence_time_warping(np.array([[1.0], [2.0]]), np.array([[0.0], [1.0], [2.0], [0.0], [1.0], [2.0]]))
+    assert (twice.candidate_indices.tolist(), twice.cost) == ([1, 2], 0.0)
+
+
+@pytest.mark.parametrize("window", [0, 1, 4, 30])
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_confidence_matches_a_loop(window, distance):
+    query, candidates = sequences(seed=13, lengths=(12, 9), size=3)
+    costs = reference.distances(query, candidates, distance)
+    neighbors = nearest_neighbors(query, candidates, distance=distance)
+    found = neighbor_confidence(query, candidates, neighbors, window=window, distance=distance)
+    expected = reference.confidence(costs, list(enumerate(neighbors)), window)
+    np.testing.assert_allclose(found, np.array(expected, float), rtol=1e-9, atol=1e-12)
+    path = dynamic_time_warping(query, candidates, distance=distance)
+    of_path = path_confidence(query, candidates, path, window=window, distance=distance)
+    expected = reference.confidence(costs, list(zip(path.query_indices, path.candidate_indices)), window)
+    np.testing.assert_allclose(of_path, np.array(expected, float), rtol=1e-9, atol=1e-12)
+
+
+def test_a_constant_embedding_has_no_confidence():
+    frames = np.ones((8, 3))
+    np.testing.assert_array_equal(neighbor_confidence(frames, frames, np.zeros(8, int), window=2), np.zeros(8))
+    path = dynamic_time_warping(frames, frames)
+    np.testing.assert_array_equal(path_confidence(frames, frames, path, window=2), np.zeros(len(path.query_indices)))
+
+
+def test_a_unique_match_has_confidence_near_one_and_a_repeated_or_strange_frame_near_zero():
+    places = 10.0 * np.eye(12)
+    unique = neighbor_confidence(places[:3] + 0.1, places, np.arange(3), window=2)
+    assert (unique > 0.99).all()
+    repeated = np.concatenate([places, places])
+    assert (neighbor_confidence(places[:3] + 0.1, repeated, np.arange(3), window=2) < 1e-9).all()
+    strange = np.full((1, 12), 1000.0)
+    assert neighbor_confidence(strange, places, nearest_neighbors(strange, places), window=2)[0] < 0.01
+
+
+def test_a_step_that_is_farther_than_another_place_has_no_confidence():
+    distances = np.array([[5.0, 5.0, 5.0, 1.0], [0.0, 2.0, 2.0, 4.0]])
+    found = confidence_of_matches(distances, np.array([0, 1]), np.array([0, 0]), window=1)
+    np.testing.assert_allclose(found, [0, 1])
+
+
+def test_confidence_is_undefined_where_nothing_lies_elsewhere():
+    frames = np.arange(4.0)[:, None]
+    found = neighbor_confidence(frames, frames, np.arange(4), window=2)
+    np.testing.assert_array_equal(np.isnan(found), [False, True, True, False])
+    with pytest.raises(SettingsError, match="window: must be at least 0 frames, got -1"):
+        neighbor_confidence(frames, frames, np.arange(4), window=-1)
+
+
+@pytest.mark.parametrize(
+    "function", [nearest_neighbors, dynamic_time_warping, subsequence_time_warping, pairwise_distances]
+)
 def test_what_cannot_be_aligned_says_why(function):
     frames = np.ones((4, 3))
     with pytest.raises(ShapeError, match=r"query: expected \[T, D\], got shape \[3\]"):
