@@ -27,7 +27,7 @@ class ReportTask(StageTask):
     """Metrics, curves, similarity matrix and an aligned video on one page that opens from disk."""
 
     stage = "reports"
-    version = 2
+    version = 3
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:

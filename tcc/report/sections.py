@@ -64,8 +64,8 @@ def what_was_trained(
     return f"{trained}. {chosen}. {measured}."
 
 
-def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[str, Any]) -> Tuple[Html, int]:
-    """Loss curve, validation scores, all scores as a table. Returns the section and the number of pictures."""
+def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[str, Any]) -> Html:
+    """Loss curve, validation scores, all scores as a table."""
     pictures = []
     if figures.loss_terms(history):
         svg = figures.training_curve(history, chosen_step=selection.get("step"))
@@ -83,7 +83,7 @@ def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[st
     why = paragraph(f"Checkpoint {selection.get('step')} is used: {selection.get('why', 'no reason recorded')}.")
     charts = element("div", *pictures, class_="charts") if pictures else paragraph("There is no history of losses.")
     scored = _foldable(f"{label}: score of each checkpoint", ("step", "score", "remark"), rows)
-    return section("training", "Training and choice of the checkpoint", charts, why, scored), len(pictures)
+    return section("training", "Training and choice of the checkpoint", charts, why, scored)
 
 
 def details_section(metrics: Mapping[str, Mapping[str, Any]]) -> Html:
@@ -194,17 +194,6 @@ def _versions(versions: Sequence[Mapping[str, str]]) -> str:
         for package, version in stage.items():
             found.setdefault(package, {})[version] = None
     return ", ".join(f"{package} {' and '.join(found[package])}" for package in sorted(found)) or "not recorded"
-
-
-def phase_legend(phases: Sequence[str]) -> Html:
-    """The phases' colors with their names."""
-    if not phases:
-        return Html("")
-    items = [
-        element("li", element("span", style=f"background:{figures.phase_color(index)}", aria_hidden="true"), phase)
-        for index, phase in enumerate(phases)
-    ]
-    return element("ul", *items, class_="legend", aria_label="colors of the phases")
 
 
 def _plural(word: str, count: int) -> str:
