@@ -162,7 +162,7 @@ def test_the_reference_of_the_grid_is_the_medoid_whatever_the_order_of_the_clips
         assert grid.reference.name == medoid
         assert grid.mean_cost == pytest.approx(means[medoid])
         assert [pair.relative_cost for pair in grid.pairs] == sorted(pair.relative_cost for pair in grid.pairs)
-        assert {clip.name for clip in grid.others} == {"0", "1", "3", "4", "5"}
+        assert {clip.name for clip in grid.others} == set(means) - {medoid}
         random.Random(1).shuffle(clips)
 
 
