@@ -18,7 +18,7 @@ from tcc.evaluation.few_shot_classification import draw_episodes, few_shot_class
 from tcc.evaluation.kendalls_tau import kendalls_tau, pairwise_taus
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
-from tcc.evaluation.phase_progression import phase_progression
+from tcc.evaluation.phase_progression import ClipProgression, phase_progression, predict_progression
 from tcc.evaluation.result import MetricResult
 from tcc.evaluation.seeds import combine_seeds
 from tcc.evaluation.trimming import trim_clips
@@ -26,6 +26,7 @@ from tcc.evaluation.trimming import trim_clips
 __all__ = [
     "LOWER_IS_BETTER",
     "NO_LABELS",
+    "ClipProgression",
     "MetricResult",
     "boundary_transfer",
     "clock_index",
@@ -43,6 +44,7 @@ __all__ = [
     "phase_agreement",
     "phase_classification",
     "phase_progression",
+    "predict_progression",
     "principal_components",
     "standard_baselines",
     "trim_clips",

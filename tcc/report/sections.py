@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from tcc import figures
 from tcc.report.markup import Html, Number, element, figure, join, paragraph, section, svg_image, table
@@ -67,6 +67,7 @@ def what_was_trained(
 def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[str, Any]) -> Html:
     """Loss curve, validation scores, all scores as a table."""
     pictures = []
+    history = _with_validation(history, selection.get("scores", []))
     if figures.loss_terms(history):
         svg = figures.training_curve(history, chosen_step=selection.get("step"))
         pictures.append(figure(svg_image(svg, alternative=_describe_curve(history)), _curve_caption(history)))
@@ -79,10 +80,12 @@ def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[st
         svg = figures.checkpoint_scores(scores, chosen_step=selection.get("step"), label=f"{label}, validation")
         caption = f"{label} of each checkpoint on the validation split; the ring marks the chosen one."
         pictures.append(figure(svg_image(svg, alternative=_describe_scores(scores, selection, label)), caption))
-    rows = [_score_row(score, selection.get("step")) for score in scores]
+    validated = any(score.get("validation_loss") is not None for score in scores)
+    rows = [_score_row(score, selection.get("step"), validated=validated) for score in scores]
+    columns = ("step", "score", *(["validation loss"] if validated else []), "remark")
     why = paragraph(f"Checkpoint {selection.get('step')} is used: {selection.get('why', 'no reason recorded')}.")
     charts = element("div", *pictures, class_="charts") if pictures else paragraph("There is no history of losses.")
-    scored = _foldable(f"{label}: score of each checkpoint", ("step", "score", "remark"), rows)
+    scored = _foldable(f"{label}: score of each checkpoint", columns, rows)
     return section("training", "Training and choice of the checkpoint", charts, why, scored)
 
 
@@ -233,13 +236,20 @@ def _describe_curve(history: Sequence[Mapping[str, Any]]) -> str:
     name = figures.loss_terms(history)[0]
     first, last = _ends(history, name)
     start, end = (f"{line[name]:.4g} at step {line['step']}" for line in (first, last))
-    return f"Line chart of the {name} over the training: {start}, {end}."
+    told = f"Line chart of the {name.replace('_', ' ')} over the training: {start}, {end}."
+    if name == "loss" and "validation_loss" in figures.loss_terms(history):
+        start, end = (
+            f"{line['validation_loss']:.4g} at step {line['step']}" for line in _ends(history, "validation_loss")
+        )
+        told += f" Loss of the validation clips: {start}, {end}."
+    return told
 
 
 def _curve_caption(history: Sequence[Mapping[str, Any]]) -> str:
-    terms = [name.replace("_", " ") for name in figures.loss_terms(history)]
+    terms = [name.replace("_", " ") for name in figures.loss_terms(history) if name != "validation_loss"]
     beside = f", beside it {', '.join(terms[1:])}" if len(terms) > 1 else ""
-    return f"The {terms[0]} of each step (thin) and its running median (thick){beside}."
+    validated = " Dots: the loss of the validation clips." if "validation_loss" in figures.loss_terms(history) else ""
+    return f"The {terms[0]} of each step (thin) and its running median (thick){beside}.{validated}"
 
 
 def _describe_scores(scores: Sequence[Mapping[str, Any]], selection: Mapping[str, Any], label: str) -> str:
@@ -251,10 +261,24 @@ def _describe_scores(scores: Sequence[Mapping[str, Any]], selection: Mapping[str
     return f"Line chart of {label} on the validation split: {', '.join(points)}."
 
 
-def _score_row(score: Mapping[str, Any], chosen: Any) -> Sequence[Any]:
-    value = score.get("value")
+def _with_validation(
+    history: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    """The history, and behind it the validation losses of the checkpoints unless the training measured its own."""
+    if any(line.get("validation_loss") is not None for line in history):
+        return history
+    measured = [score for score in scores if score.get("validation_loss") is not None]
+    return [*history, *({"step": one["step"], "validation_loss": one["validation_loss"]} for one in measured)]
+
+
+def _score_row(score: Mapping[str, Any], chosen: Any, *, validated: bool) -> Sequence[Any]:
     remarks = [remark for remark in ("chosen" if score["step"] == chosen else "", score.get("reason") or "") if remark]
-    return score["step"], "undefined" if value is None else Number(f"{value:.4f}"), ", ".join(remarks)
+    losses = [_score(score.get("validation_loss"))] if validated else []
+    return score["step"], _score(score.get("value")), *losses, ", ".join(remarks)
+
+
+def _score(value: Optional[float]) -> Any:
+    return "undefined" if value is None else Number(f"{value:.4f}")
 
 
 def _foldable(

@@ -110,8 +110,11 @@ def make_history(*, steps: int = 300) -> List[Dict[str, Any]]:
 
 def make_selection() -> Dict[str, Any]:
     """Three scored checkpoints and an undefined one."""
-    scores = [{"step": step, "value": value, "reason": ""} for step, value in ((200, 0.91), (300, 0.88))]
-    scores.insert(0, {"step": 100, "value": None, "reason": "all embeddings are alike"})
+    scores = [
+        {"step": 100, "value": None, "reason": "all embeddings are alike", "validation_loss": None},
+        {"step": 200, "value": 0.91, "reason": "", "validation_loss": 1.2},
+        {"step": 300, "value": 0.88, "reason": "", "validation_loss": 1.35},
+    ]
     why = "highest Kendall's tau on the validation split (0.9100)"
     return {"rule": "kendalls_tau", "step": 200, "why": why, "scores": scores}
 

@@ -195,7 +195,25 @@ def test_names_that_are_not_utf_8_are_shown_with_escapes(tmp_path):
 
 
 def test_undefined_scores_of_checkpoints_are_listed(whole):
-    assert "100undefinedall embeddings are alike" in whole[0].words()
+    words = whole[0].words()
+    assert "stepscorevalidation lossremark100undefinedundefinedall embeddings are alike2000.91001.2000chosen" in words
+
+
+def test_the_validation_loss_is_drawn_beside_the_training_loss(whole, tmp_path):
+    alternative = "Loss of the validation clips: 1.2 at step 200, 1.35 at step 300."
+    assert alternative in whole[0].all("img")[0]["alt"]
+    assert "Dots: the loss of the validation clips." in whole[0].words()
+    scores = [{**score, "validation_loss": None} for score in samples.make_selection()["scores"]]
+    page, _ = write(tmp_path, selection={**samples.make_selection(), "scores": scores})
+    assert "validation clips:" not in page.all("img")[0]["alt"]
+    assert "stepscoreremark" in page.words()
+
+
+def test_a_training_that_measured_its_own_validation_loss_is_shown_with_that(tmp_path):
+    history = samples.make_history()
+    history[99]["validation_loss"], history[299]["validation_loss"] = 2.5, 1.5
+    page, _ = write(tmp_path, history=history)
+    assert "Loss of the validation clips: 2.5 at step 100, 1.5 at step 300." in page.all("img")[0]["alt"]
 
 
 def test_versions_are_merged_over_the_stages(tmp_path):
