@@ -6,11 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Tuple
 
+import numpy as np
+
 from tcc import figures
 from tcc.config import ReportConfig
+from tcc.evaluation import pairwise_taus
 from tcc.progress import Progress
 from tcc.report.aligned_video import write_aligned_video
-from tcc.report.alignment_pair import AlignedPair, choose_pair
+from tcc.report.alignment_pair import AlignedPair, choose_pair, spread
 from tcc.report.film import WrittenVideo
 from tcc.report.grid_video import choose_grid, write_grid_video
 from tcc.report.inputs import ReportInputs
@@ -19,6 +22,7 @@ from tcc.report.markup import Html, data_uri, element, escape, figure, join, par
 # Of the page's 15 MB; base64 takes a third more than the file has.
 _GRID_BYTES = 5_000_000
 _PAIR_BYTES = 3_000_000
+_MOST_CLIPS_OF_TAU = 40
 
 
 def grid_figure(pairs: Sequence[AlignedPair], inputs: ReportInputs, config: ReportConfig, progress: Progress) -> Html:
@@ -68,12 +72,44 @@ def alignment_section(
     )
     return section(
         "alignment",
-        "Alignment of two test clips",
+        "Alignment of test clips",
         _pair_figure(shown, len(pairs), inputs, config, progress),
         element("h3", "Similarity matrices, from the best pair to the worst"),
         explained,
         matrices,
+        element("h3", "Kendall's tau of each pair"),
+        element("div", tau_figure(inputs), class_="tall"),
     )
+
+
+def tau_figure(inputs: ReportInputs) -> Html:
+    """Kendall's tau of every ordered pair of test clips; many clips are thinned out."""
+    clips = spread(inputs.clips, _MOST_CLIPS_OF_TAU)
+    stride = int(inputs.settings.get("evaluation", {}).get("tau_frame_stride", 1))
+    taus, undefined = pairwise_taus(clips, frame_stride=stride, distance=inputs.distance)
+    defined = taus[np.isfinite(taus)]
+    if not len(defined):
+        reasons = "; ".join(dict.fromkeys(entry["reason"] for entry in undefined)) or "it takes two clips"
+        return paragraph(f"There is no matrix of tau: {reasons}.", class_="warning")
+    outliers = inputs.metrics.get("kendalls_tau", {}).get("details", {}).get("outliers") or []
+    names = [clip.name for clip in clips]
+    low, high = (np.unravel_index(find(taus), taus.shape) for find in (np.nanargmin, np.nanargmax))
+    alternative = (
+        f"Matrix of Kendall's tau between {len(clips)} test clips. Mean {defined.mean():.3f}; lowest {taus[low]:.3f}, frames "
+        f"of {names[low[0]]} in {names[low[1]]}; highest {taus[high]:.3f}, frames of {names[high[0]]} in {names[high[1]]}; "
+        f"undefined for {len(undefined)} pairs."
+    )
+    told = [
+        f"Tau of each ordered pair, every {_ordinal(stride)} frame: dark blue keeps the order of time, orange turns it round"
+    ]
+    told.append("hatched cells are undefined, as is a clip with itself")
+    if len(clips) < len(inputs.clips):
+        told.append(f"{len(clips)} of the {len(inputs.clips)} test clips, evenly spread")
+    told.append(
+        f"outliers (median below 0): {', '.join(outliers)}" if outliers else "no outlier (a clip with a median below 0)"
+    )
+    svg = figures.tau_matrix(taus, names=names, outliers=outliers)
+    return figure(svg_image(svg, alternative=alternative), f"{'; '.join(told)}.")
 
 
 def phase_legend(phases: Sequence[str]) -> Html:
@@ -163,6 +199,10 @@ def _matrix(title: str, pair: AlignedPair, inputs: ReportInputs) -> Html:
     )
     caption = f"{title}: cost {pair.relative_cost:.3f}, {pair.shift_seconds:.2f} s apart."
     return figure(svg_image(svg, alternative=alternative), caption)
+
+
+def _ordinal(number: int) -> str:
+    return {1: "single", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
 
 def _plural(word: str, count: int) -> str:

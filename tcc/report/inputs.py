@@ -19,6 +19,7 @@ class ReportInputs:
       history: the lines of history.jsonl: {"step", "loss", further terms}.
       selection: {"rule", "step", "why", "scores": [{"step", "value", "reason"}]}.
       clips: embeddings [T, D] of the test clips.
+      training_clips: embeddings [T, D] of the training clips; empty: no regression is drawn.
       frames: name of a clip -> its frames as JPEG, one for each of the clip's timestamps.
       phases: names of the labels 0, 1, ...; empty without labels.
       stages: the manifests of all stages before, in the order of the pipeline.
@@ -35,6 +36,7 @@ class ReportInputs:
     phases: List[str]
     stages: List[Dict[str, Any]]
     checks: Sequence[Mapping[str, str]] = ()
+    training_clips: Sequence[ClipSequence] = ()
 
     @property
     def distance(self) -> str:

@@ -6,6 +6,7 @@ import base64
 import html
 from typing import Any, Iterable, Optional, Sequence
 
+LONGEST_OPEN_TABLE = 12  # rows
 CHART = '<img src="data:image/svg+xml;base64,'  # how each chart begins
 
 
@@ -63,6 +64,16 @@ def table(caption: Any, columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -
     ]
     parts = (table_caption(caption), element("thead", element("tr", *head)), element("tbody", *body))
     return scrollable(element("table", *parts), label=caption)
+
+
+def foldable(
+    caption: str, columns: Sequence[Any], rows: Sequence[Sequence[Any]], *, longest_open: int = LONGEST_OPEN_TABLE
+) -> Html:
+    """A table; a long one is folded behind its caption."""
+    made = table(caption, columns, rows)
+    if len(rows) <= longest_open:
+        return made
+    return element("details", element("summary", caption), made)
 
 
 def table_caption(text: Any) -> Html:

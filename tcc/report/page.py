@@ -13,9 +13,11 @@ from tcc.errors import MetricUndefined, TargetError, VideoError
 from tcc.progress import Progress, part, silent
 from tcc.report import sections
 from tcc.report.alignment_pair import align_all
-from tcc.report.alignment_section import alignment_section, grid_figure
+from tcc.report.alignment_section import alignment_section, grid_figure, tau_figure
+from tcc.report.embedding_section import embedding_section
 from tcc.report.inputs import ReportInputs
 from tcc.report.markup import CHART, Html, element, escape, join, paragraph, section
+from tcc.report.metric_details import details_section
 from tcc.report.metrics_table import count_undefined, metrics_table
 from tcc.report.style import SCRIPT, STYLE
 
@@ -25,6 +27,7 @@ _CONTENTS = (
     ("results", "Results"),
     ("training", "Training"),
     ("alignment", "Alignment"),
+    ("embeddings", "Embeddings"),
     ("details", "Metrics in detail"),
     ("clips", "Clips"),
     ("settings", "Settings"),
@@ -47,8 +50,11 @@ def write_report(
     try:
         pairs = align_all(inputs.clips, distance=inputs.distance, playable=inputs.frames)
     except (VideoError, MetricUndefined) as reason:
+        pairs = []
         video = paragraph(f"There is no video: {reason}.", class_="warning")
-        alignment = section("alignment", "Alignment", paragraph(f"There is no similarity matrix: {reason}."))
+        alignment = section(
+            "alignment", "Alignment", paragraph(f"There is no similarity matrix: {reason}."), tau_figure(inputs)
+        )
     else:
         video = grid_figure(pairs, inputs, config, part(progress, 0.05, 0.6))
         alignment = alignment_section(pairs, inputs, config, part(progress, 0.6, 0.9))
@@ -60,6 +66,7 @@ def write_report(
                 _results(inputs, video),
                 sections.training_section(inputs.history, inputs.selection),
                 alignment,
+                embedding_section(pairs, inputs),
                 *_rest(inputs),
                 id="main",
             ),
@@ -114,7 +121,7 @@ def _results(inputs: ReportInputs, video: Html) -> Html:
 def _rest(inputs: ReportInputs) -> List[Html]:
     timing = sections.timing_section(inputs.settings, inputs.stages)
     return [
-        sections.details_section(inputs.metrics),
+        details_section(inputs.metrics),
         sections.clips_section(inputs.clips, inputs.stages, inputs.checks),
         sections.settings_section(inputs.settings),
         sections.provenance_section(inputs.stages),

@@ -49,7 +49,7 @@ class Panel:
 
     def draw(self, step: int, *, ended: bool = False) -> np.ndarray:
         """The panel at a step of the clip; `ended` fades it. uint8 [panel_height, width, 3], blue first."""
-        image = _decode(self._jpegs[step], (self._layout.width, self._layout.height), self._clip.name)
+        image = decode_frame(self._jpegs[step], (self._layout.width, self._layout.height), self._clip.name)
         if ended:
             image = (image.astype(np.uint16) * 2 // 5 + 150).astype(np.uint8)
         # Above the picture: a browser lays its controls over the lower edge.
@@ -81,7 +81,8 @@ def _frames_of(name: str, frames: Mapping[str, Sequence[bytes]], steps: np.ndarr
     return [jpegs[step] for step in steps]
 
 
-def _decode(jpeg: bytes, size: Tuple[int, int], name: str) -> np.ndarray:
+def decode_frame(jpeg: bytes, size: Tuple[int, int], name: str) -> np.ndarray:
+    """A clip's frame at this width and height; uint8, blue first. Raises: VideoError if it is no JPEG."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise VideoError(f"clip {name}: a frame is not a readable JPEG; delete the shards' folder and run again")

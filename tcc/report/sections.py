@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from tcc import figures
-from tcc.report.markup import Html, Number, element, figure, join, paragraph, section, svg_image, table
+from tcc.report.markup import Html, Number, element, figure, foldable, paragraph, section, svg_image, table
 from tcc.report.metrics_table import METRIC_TEXTS
 from tcc.sequences import ClipSequence
 
@@ -28,9 +28,6 @@ _FREE_OPTIONS = (
     ("training", "log_every"),
     ("training", "frame_memory_mb"),
 )
-_LONGEST_OPEN_TABLE = 12
-# What the records in a metric's details are about.
-_NAMING = ("fraction", "num_videos", "key_event", "boundary", "clip", "phase", "what")
 
 
 def what_was_trained(
@@ -85,20 +82,8 @@ def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[st
     columns = ("step", "score", *(["validation loss"] if validated else []), "remark")
     why = paragraph(f"Checkpoint {selection.get('step')} is used: {selection.get('why', 'no reason recorded')}.")
     charts = element("div", *pictures, class_="charts") if pictures else paragraph("There is no history of losses.")
-    scored = _foldable(f"{label}: score of each checkpoint", columns, rows)
+    scored = foldable(f"{label}: score of each checkpoint", columns, rows)
     return section("training", "Training and choice of the checkpoint", charts, why, scored)
-
-
-def details_section(metrics: Mapping[str, Mapping[str, Any]]) -> Html:
-    """What each metric has to say beyond its value."""
-    blocks = []
-    for name in [*METRIC_TEXTS, *sorted(set(metrics) - set(METRIC_TEXTS))]:
-        details = metrics.get(name, {}).get("details")
-        if details:
-            title = METRIC_TEXTS[name].title if name in METRIC_TEXTS else _words(name)
-            blocks.append(element("div", element("h3", title), *_details(title, details)))
-    told = element("div", *blocks, class_="charts") if blocks else paragraph("No metric has details.")
-    return section("details", "Metrics in detail", told)
 
 
 def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequence[Mapping[str, str]] = ()) -> Html:
@@ -110,7 +95,7 @@ def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequ
         if left_out
         else paragraph("No clip was left out.")
     )
-    measured = _foldable(f"Test clips: {len(clips)}", ("clip", "frames", "seconds"), rows)
+    measured = foldable(f"Test clips: {len(clips)}", ("clip", "frames", "seconds"), rows)
     warnings = list(dict.fromkeys(text for stage in stages for text in stage.get("result", {}).get("warnings", [])))
     parts = [told]
     if warnings:
@@ -119,7 +104,7 @@ def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequ
     if checks:
         titles = [title for title in checks[0] if any(row[title] for row in checks)]
         parts.append(
-            _foldable(f"All clips: {len(checks)}", titles, [[row[title] for title in titles] for row in checks])
+            foldable(f"All clips: {len(checks)}", titles, [[row[title] for title in titles] for row in checks])
         )
     return section("clips", "Clips", *parts)
 
@@ -281,93 +266,9 @@ def _score(value: Optional[float]) -> Any:
     return "undefined" if value is None else Number(f"{value:.4f}")
 
 
-def _foldable(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, longest_open: int = _LONGEST_OPEN_TABLE
-) -> Html:
-    """A table; a long one is folded behind its caption."""
-    made = table(caption, columns, rows)
-    if len(rows) <= longest_open:
-        return made
-    return element("details", element("summary", caption), made)
-
-
-def _details(title: str, details: Mapping[str, Any], *, heading: str = "") -> Iterator[Html]:
-    """Single values in one line, lists of records as tables, the rest nested."""
-    single = [f"{_words(key)}: {_as_text(value)}" for key, value in details.items() if _is_single(value)]
-    if single:
-        yield paragraph(*([element("b", heading), ". "] if heading else []), "; ".join(single) + ".")
-    for key, value in details.items():
-        caption = f"{title}, {_words(key)}"
-        if key == "confusion" and details.get("phases"):
-            yield _confusion(caption, details["phases"], value)
-        elif isinstance(value, Mapping) and value:
-            yield join(_details(caption, value, heading=_words(key).capitalize()))
-        elif _is_records(value):
-            columns = _record_columns(value)
-            rows = [[_as_cell(record.get(column)) for column in columns] for record in value]
-            longest = 0 if key == "undefined" else _LONGEST_OPEN_TABLE
-            yield _foldable(caption, [_words(column) for column in columns], rows, longest_open=longest)
-
-
-def _record_columns(records: Sequence[Mapping[str, Any]]) -> List[str]:
-    """The keys of all records, first what a record is about: it names the row."""
-    keys = list(dict.fromkeys(key for record in records for key in record))
-    return sorted(keys, key=lambda key: key not in _NAMING)
-
-
-def _confusion(caption: str, phases: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
-    rows = [(phase, *row) for phase, row in zip(phases, counts)]
-    return table(
-        f"{caption}: frames of each true phase (rows) by predicted phase (columns)",
-        ("true \\ predicted", *phases),
-        rows,
-    )
-
-
-def _is_single(value: Any) -> bool:
-    return (
-        not isinstance(value, Mapping)
-        and not _is_records(value)
-        and not (_is_list(value) and value and _is_list(value[0]))
-    )
-
-
-def _is_records(value: Any) -> bool:
-    return _is_list(value) and bool(value) and all(isinstance(item, Mapping) for item in value)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))
-
-
-def _words(name: str) -> str:
-    return {"interval_95": "95 % interval", "num_videos": "labelled clips"}.get(name, name.replace("_", " "))
-
-
-def _as_cell(value: Any) -> Any:
-    """A value in a table: numbers with three decimals, as in the table of metrics; an interval by its ends."""
-    if isinstance(value, float):
-        return Number(f"{value:.3f}".replace("-", "−"))
-    if _is_list(value) and len(value) == 2 and all(isinstance(item, float) for item in value):
-        return Number(f"{_as_cell(value[0])} to {_as_cell(value[1])}")
-    return value if isinstance(value, int) else _as_text(value)
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    if _is_list(value):
-        return ", ".join(_as_text(item) for item in value) or "none"
-    return str(value)
-
-
 def _counts(counts: Mapping[str, int]) -> str:
     first = [name for name in ("in", "out", "skipped") if name in counts]
-    return ", ".join(f"{counts[name]} {_words(name)}" for name in [*first, *sorted(set(counts) - set(first))])
+    return ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in [*first, *sorted(set(counts) - set(first))])
 
 
 def _left_out(stages: Manifests) -> Iterator[Sequence[str]]:
@@ -402,4 +303,4 @@ def _settings_text(settings: Settings) -> Html:
 
 
 def _setting(value: Any) -> str:
-    return ", ".join(str(item) for item in value) if _is_list(value) else str(value)
+    return ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)

@@ -69,6 +69,10 @@ video { width: 100%; background: #fff; border: 1px solid var(--line); }
 .charts > * { min-width: 0; }
 .charts > div > h3 { margin-top: 0; }
 .charts img { width: 100%; max-width: 36rem; }
+.wide img, .wide video { width: 100%; max-width: 62rem; }
+.tall img { width: 100%; max-width: 44rem; }
+.frame img { max-width: none; }
+.frame small { display: block; white-space: nowrap; }
 pre { margin: 0 0 1rem; padding: .8rem 1rem; background: var(--tint); overflow-x: auto; font-size: .82rem;
   line-height: 1.45;
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }

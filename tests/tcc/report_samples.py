@@ -129,6 +129,7 @@ def make_inputs(**changes: Any) -> ReportInputs:
         "history": make_history(),
         "selection": make_selection(),
         "clips": clips,
+        "training_clips": make_clips(count=5, labelled=bool(changes.get("phases", PHASES))),
         "frames": {clip.name: draw_frames(clip) for clip in clips},
         "phases": PHASES,
         "stages": make_stages(),

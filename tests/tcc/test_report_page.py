@@ -10,6 +10,7 @@ import xml.etree.ElementTree
 from base64 import b64decode
 
 import av
+import numpy as np
 import pytest
 
 from tcc.config import DeviceConfig, ExecutionConfig, ReportConfig, Settings, TrainingConfig, VideosConfig
@@ -17,7 +18,7 @@ from tcc.errors import ShapeError, TargetError
 from tcc.report import without_timing, write_report
 from tests.tcc import report_samples as samples
 
-SECTIONS = ("results", "training", "alignment", "details", "clips", "settings", "provenance", "run")
+SECTIONS = ("results", "training", "alignment", "embeddings", "details", "clips", "settings", "provenance", "run")
 SMALL = ReportConfig(video_pixels=32, grid_pixels=32)
 EMPTY = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
@@ -64,6 +65,19 @@ def whole(tmp_path_factory):
     return write(tmp_path_factory.mktemp("report"), num_clips=4)
 
 
+def charts(page):
+    """The pictures that are charts."""
+    return [attributes for attributes in page.all("img") if attributes["src"].startswith("data:image/svg+xml")]
+
+
+def chart_text(page, beginning):
+    """All text in the one chart whose alternative text begins so."""
+    (chart,) = (chart for chart in charts(page) if chart["alt"].startswith(beginning))
+    return " ".join(
+        "".join(xml.etree.ElementTree.fromstring(b64decode(chart["src"].partition("base64,")[2])).itertext()).split()
+    )
+
+
 def row(page: Page, title: str) -> str:
     """The text of one row of the table of metrics."""
     name = re.escape(html.escape(title))
@@ -88,7 +102,7 @@ def test_counts(whole):
         "skipped": 0,
         "metrics": 6,
         "undefined": 1,
-        "figures": 6,
+        "figures": 13,
         "videos": 2,
     }
 
@@ -243,6 +257,119 @@ def test_rows_of_details_are_named_by_what_they_are_about(tmp_path):
     assert "labelled clipsepisodes95 % intervalvalue370.500 to 0.7000.600" in page.words()
 
 
+def test_confusion_is_drawn_once_beside_its_table(whole):
+    page, _ = whole
+    (chart,) = (chart for chart in charts(page) if chart["alt"].startswith("Matrix of phases"))
+    assert "roll is found in 94% of its 33 frames, most often taken for dip & turn (6%)" in chart["alt"]
+    assert "rest is found in 100% of its 30 frames." in chart["alt"]
+    text = chart_text(page, "Matrix of phases")
+    for part in ("0.94 31", "0.09 3", "true phase", "predicted phase", "dip & turn"):
+        assert part in text
+
+
+def test_progression_is_drawn_from_the_best_predicted_clip_to_the_worst(whole):
+    page, _ = whole
+    drawn = [chart for chart in charts(page) if "key events over" in chart["alt"]]
+    errors = [float(re.search(r"error (\d.\d+) of", chart["alt"]).group(1)) for chart in drawn]
+    assert len(errors) == 4
+    assert errors == sorted(errors)
+    assert "rank 4 of 4" in page.words()
+    text = chart_text(page, f"Line chart of the predicted and the true time since 2 key events over {'clip_00'}")
+    assert "roll → dip & turn" in text and "dip & turn → rest" in text
+
+
+def test_without_training_clips_or_labels_the_page_says_why_there_is_no_progression(tmp_path):
+    page, _ = write(tmp_path, training_clips=[])
+    assert "There is no chart: phase_progression: no training clip is left." in page.words()
+    page, _ = write(tmp_path, phases=[], clips=samples.make_clips(count=2, labelled=False))
+    assert (
+        "There is no chart: phase_progression: no key event (it takes two phases, there are 0) is left." in page.words()
+    )
+
+
+def test_tau_of_each_pair_names_the_outliers_and_what_is_undefined(tmp_path):
+    clips = samples.make_clips(count=4)
+    clips[1].values[:] = clips[1].values[::-1].copy()
+    clips[2].values[:] = 1.0
+    metrics = samples.make_metrics()
+    metrics["kendalls_tau"]["details"]["outliers"] = ["clip_01.mp4"]
+    page, _ = write(tmp_path, clips=clips, metrics=metrics)
+    assert "★ clip_01.mp4" in chart_text(page, "Matrix of Kendall's tau between 4 test clips.")
+    (chart,) = (chart for chart in charts(page) if "Kendall's tau between" in chart["alt"])
+    assert re.search(r"lowest −?-?[01].\d+, frames of clip_0\d.mp4 in clip_0\d.mp4; highest", chart["alt"])
+    assert "undefined for 6 pairs." in chart["alt"]
+    assert "outliers (median below 0): clip_01.mp4." in page.words()
+
+
+def test_many_clips_are_thinned_out_in_the_matrix_of_tau(tmp_path):
+    clips = [samples.make_clip(f"{index:02d}", length=12, pace=1.0) for index in range(45)]
+    frames = {clips[0].name: []}
+    page, _ = write(tmp_path, clips=clips, frames=frames)
+    assert "Matrix of Kendall's tau between 40 test clips." in " ".join(chart["alt"] for chart in charts(page))
+    assert "40 of the 45 test clips, evenly spread" in page.words()
+
+
+def test_one_clip_has_no_matrix_of_tau(tmp_path):
+    assert "There is no matrix of tau: it takes two clips." in write(tmp_path)[0].words()
+
+
+def test_the_map_states_the_variance_that_it_holds(whole):
+    clips = samples.make_clips(count=4)
+    frames = np.concatenate([clip.values for clip in clips])
+    spectrum = np.linalg.eigvalsh(np.cov(frames.T))[::-1]
+    held = spectrum / spectrum.sum()
+    page, _ = whole
+    assert f"The axes hold {held[:2].sum():.0%} of the variance" in page.words()
+    text = chart_text(page, "Two scatter plots of the same 132 frames of 4 test clips")
+    assert f"first component ({held[0]:.0%} of the variance)" in text
+    assert f"second component ({held[1]:.0%})" in text
+    assert "roll dip & turn rest" in text
+
+
+def test_the_map_is_thinned_out(tmp_path):
+    page, _ = write(tmp_path, clips=[samples.make_clip("long", length=2000, pace=1.0)])
+    assert "1,500 of 2,000 frames" in page.words()
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_embeddings_of_few_dimensions_have_a_map(tmp_path, size):
+    clips = [dataclasses.replace(clip, values=clip.values[:, :size]) for clip in samples.make_clips(count=1)]
+    page, _ = write(tmp_path, clips=clips, training_clips=[], frames={})
+    assert "The axes hold 100% of the variance" in page.words()
+
+
+def test_collapsed_embeddings_have_no_map_and_the_page_is_made(tmp_path):
+    clips = [dataclasses.replace(clip, values=np.ones((len(clip), 3))) for clip in samples.make_clips(count=2)]
+    page, _ = write(tmp_path, clips=clips)
+    assert "There is no map: all embeddings are alike, or none is finite." in page.words()
+
+
+def test_nearest_frames_are_shown_with_time_phase_and_whether_it_agrees(whole):
+    page, _ = whole
+    clips = {clip.name: clip for clip in samples.make_clips(count=4)}
+    query = re.search(r"Left, frames of (clip_0\d.mp4)", page.words()).group(1)
+    pictures = [image["alt"] for image in page.all("img") if image["alt"].startswith("Nearest")]
+    assert len(pictures) == 5 * 3
+    same = 0
+    for alternative in pictures:
+        at, name, seconds, phase = re.fullmatch(r"Nearest to (\S+) s: (\S+) at (\S+) s, (.*)", alternative).groups()
+        frame = clips[query].values[round(float(at) * samples.FPS)]
+        distances = [np.square(frame - value).sum() for value in clips[name].values]
+        assert np.argmin(distances) == round(float(seconds) * samples.FPS)
+        label = clips[name].labels[np.argmin(distances)]
+        assert samples.PHASES[label] == phase
+        same += label == clips[query].labels[round(float(at) * samples.FPS)]
+    assert f"{same} of 15 lie in the same phase (✓)" in page.words()
+    assert page.words().count("✓ same phase") == same
+    assert page.words().count("✗ other phase") == 15 - same
+
+
+def test_nearest_frames_without_labels_tell_of_no_phase(tmp_path):
+    page, _ = write(tmp_path, phases=[], clips=samples.make_clips(count=3, labelled=False))
+    assert len([image for image in page.all("img") if image["alt"].startswith("Nearest")]) == 10
+    assert "✓" not in page.words() and "✗" not in page.words()
+
+
 def test_settings_are_shown_as_luigi_reads_them_with_the_command(whole):
     page, _ = whole
     assert "<pre>luigi --module pipeline RunAll --local-scheduler</pre>" in page.source
@@ -258,7 +385,8 @@ def test_tables_and_pictures_can_be_read_aloud(whole):
     page, _ = whole
     assert all("scope" in attributes for attributes in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
-    assert all(len(attributes["alt"]) > 40 for attributes in page.all("img"))
+    assert all(len(attributes["alt"]) > 25 for attributes in page.all("img"))
+    assert all(len(chart["alt"]) > 60 for chart in charts(page))
     grid, pair = (attributes["aria-label"] for attributes in page.all("video"))
     assert re.fullmatch(
         r"Test clip clip_0\d.mp4 and 3 other test clips in step with it, \d.\d seconds, no sound.", grid
@@ -317,7 +445,7 @@ def test_names_with_html_in_them_are_shown_as_they_are(tmp_path):
     assert len(page.all("script")) == 1
     assert page.source.count("<!--") == 2
     assert page.words().count(evil) >= 8
-    for image in page.all("img"):
+    for image in charts(page):
         xml.etree.ElementTree.fromstring(b64decode(image["src"].partition("base64,")[2]))
 
 
@@ -346,16 +474,16 @@ def test_one_clip_makes_no_video_and_the_page_says_why(tmp_path):
 def test_the_last_checkpoint_needs_no_scores(tmp_path):
     scores = [{"step": 300, "value": None, "reason": "not scored: the rule is last"}]
     selection = {"rule": "last", "step": 300, "why": "the last checkpoint", "scores": scores}
-    page, counts = write(tmp_path, selection=selection)
-    assert counts["figures"] == 1
+    page, _ = write(tmp_path, selection=selection)
+    assert not [chart for chart in charts(page) if "on the validation split" in chart["alt"]]
     assert "Checkpoint 300 is used: the last checkpoint." in page.words()
     assert "Checkpoint 300 was chosen: the last checkpoint." in page.words()
 
 
 def test_no_history(tmp_path):
     selection = {**samples.make_selection(), "scores": []}
-    page, counts = write(tmp_path, history=[], selection=selection)
-    assert counts["figures"] == 0
+    page, _ = write(tmp_path, history=[], selection=selection)
+    assert not [chart for chart in charts(page) if "loss" in chart["alt"]]
     assert "There is no history of losses." in page.words()
 
 
