@@ -130,7 +130,7 @@ def make_inputs(**changes: Any) -> ReportInputs:
         "selection": make_selection(),
         "clips": clips,
         "training_clips": make_clips(count=5, labelled=bool(changes.get("phases", PHASES))),
-        "frames": {clip.name: draw_frames(clip) for clip in clips},
+        "frames": changes["frames"] if "frames" in changes else {clip.name: draw_frames(clip) for clip in clips},
         "phases": PHASES,
         "stages": make_stages(),
     }
