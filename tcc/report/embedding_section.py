@@ -146,7 +146,7 @@ def _progression(inputs: ReportInputs) -> Iterator[Html]:
     ranked = sorted(clips, key=lambda clip: (clip.mean_absolute_error, clip.name))
     chosen = spread(list(enumerate(ranked, start=1)), _PROGRESSION_CLIPS)
     charts = [_progression_figure(clip, rank, len(ranked), events) for rank, clip in chosen]
-    yield element("div", *charts, class_="charts")
+    yield element("div", *charts, class_="multiples")
 
 
 def _progression_figure(clip: ClipProgression, rank: int, count: int, events: List[str]) -> Html:

@@ -29,12 +29,15 @@ def details_section(metrics: Mapping[str, Mapping[str, Any]]) -> Html:
     blocks: List[Html] = []
     charted = False
     for name in [*METRIC_TEXTS, *sorted(set(metrics) - set(METRIC_TEXTS))]:
-        details = metrics.get(name, {}).get("details")
+        result = metrics.get(name, {})
+        details = result.get("details")
         if details:
             title = METRIC_TEXTS[name].title if name in METRIC_TEXTS else _words(name)
             chart = [] if charted else list(_confusion_chart(title, details))
             charted = charted or bool(chart)
-            blocks.append(element("div", element("h3", title), *chart, *_details(title, details)))
+            blocks.append(
+                element("div", element("h3", title), *_seeds(title, result), *chart, *_details(title, details))
+            )
     told = element("div", *blocks, class_="charts") if blocks else paragraph("No metric has details.")
     return section("details", "Metrics in detail", told)
 
@@ -61,6 +64,25 @@ def _record_columns(records: Sequence[Mapping[str, Any]]) -> List[str]:
     """The keys of all records, first what a record is about: it names the row."""
     keys = list(dict.fromkeys(key for record in records for key in record))
     return sorted(keys, key=lambda key: key not in _NAMING)
+
+
+def _seeds(title: str, result: Mapping[str, Any]) -> Iterator[Html]:
+    """The value of each seed, where there are several; the details below are then the first one's."""
+    seeds = result.get("seeds")
+    if not seeds:
+        return
+    rows = [
+        (
+            seed["seed"],
+            "undefined" if seed.get("value") is None else _as_cell(float(seed["value"])),
+            "" if not seed.get("interval") else _as_cell([float(end) for end in seed["interval"]]),
+            seed.get("count", ""),
+            len(seed.get("undefined") or ()),
+        )
+        for seed in seeds
+    ]
+    yield table(f"{title}, each seed", ("seed", "value", "95 % interval", "count", "left out"), rows)
+    yield paragraph(f"What follows is of seed {seeds[0]['seed']}.")
 
 
 def _confusion_chart(title: str, details: Mapping[str, Any]) -> Iterator[Html]:

@@ -197,11 +197,9 @@ def _seconds(clip: ClipSequence) -> float:
 
 
 def _trained_clips(stages: Manifests) -> int:
-    return sum(
-        stage["result"].get("counts", {}).get("in", 0)
-        for stage in stages
-        if stage["result"].get("stage") == "checkpoints"
-    )
+    """How many clips the model was trained on; other seeds and the ceiling have the same."""
+    trainings = (stage["result"] for stage in stages if stage["result"].get("stage") == "checkpoints")
+    return max((int(result.get("counts", {}).get("in", 0)) for result in trainings), default=0)
 
 
 def _split_clips(stages: Manifests, split: str) -> int:
