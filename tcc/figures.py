@@ -239,34 +239,41 @@ def tau_matrix(taus: np.ndarray, *, names: Sequence[str], outliers: Sequence[str
         return _svg(figure)
 
 
-def embedding_map(
-    points: np.ndarray, *, labels: np.ndarray, shares: np.ndarray, phases: Sequence[str], explained: Sequence[float]
-) -> str:
-    """Embeddings on a plane twice: by phase (color and marker), and by time (dark early, light late).
+def map_by_phase(points: np.ndarray, *, labels: np.ndarray, phases: Sequence[str], explained: Sequence[float]) -> str:
+    """Embeddings on a plane, each phase with its color and its marker.
 
     Args:
-      points: [N, 2]. labels: [N], -1 without. shares: [N], time as a share of the clip. phases: names of the labels.
+      points: [N, 2]. labels: [N], -1 without. phases: names of the labels.
       explained: share of the variance along each of the two axes.
     Returns: SVG.
     Raises: ShapeError if `points` is not a matrix.
     """
-    check_rank("points", points, 2, axes="N 2")
-    with _figure(wide=9.2, high=3.9) as figure:
-        by_phase, by_time = figure.subplots(1, 2, sharex=True, sharey=True)
+    with _plane(points, explained) as (figure, axes):
         for label in (-1, *range(len(phases))):
             own = labels == label
             if own.any():
                 name = "no label" if label < 0 else _short(_printable(phases[label]), 20)
-                marker: Dict[str, Any] = {"marker": _MARKERS[label % len(_MARKERS)] if label >= 0 else ".", "s": 14}
-                by_phase.scatter(
-                    *points[own].T, color=phase_color(label), alpha=0.75, linewidths=0, label=name, **marker
-                )
-        colored = by_time.scatter(*points.T, c=shares, cmap="cividis", vmin=0, vmax=1, s=10, alpha=0.8, linewidths=0)
-        for axes in (by_phase, by_time):
-            axes.set_xlabel(f"first component ({explained[0]:.0%} of the variance)")
-        by_phase.set_ylabel(f"second component ({explained[1]:.0%})")
-        by_phase.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=3, fontsize=8, markerscale=1.4)
-        figure.colorbar(colored, ax=by_time, label="time, share of the clip")
+                marker = _MARKERS[label % len(_MARKERS)] if label >= 0 else "."
+                drawn: Dict[str, Any] = {"color": phase_color(label), "marker": marker, "s": 14, "alpha": 0.75}
+                axes.scatter(points[own, 0], points[own, 1], linewidths=0, label=name, **drawn)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=3, fontsize=8.5, markerscale=1.4)
+        return _svg(figure)
+
+
+def map_by_time(points: np.ndarray, *, shares: np.ndarray, explained: Sequence[float]) -> str:
+    """Embeddings on a plane, dark early in their clip and light late.
+
+    Args:
+      points: [N, 2]. shares: [N], time as a share of the clip. explained: share of the variance along each of the two axes.
+    Returns: SVG.
+    Raises: ShapeError if `points` is not a matrix.
+    """
+    with _plane(points, explained) as (figure, axes):
+        drawn = axes.scatter(
+            points[:, 0], points[:, 1], c=shares, cmap="cividis", vmin=0, vmax=1, s=12, alpha=0.8, linewidths=0
+        )
+        bar = figure.colorbar(drawn, ax=axes, location="top", shrink=0.8, aspect=30)
+        bar.set_label("time, share of the clip")
         return _svg(figure)
 
 
@@ -289,17 +296,21 @@ def text_image(
 
 
 @contextlib.contextmanager
-def _figure(*, wide: float = _INCHES_WIDE, high: float = _INCHES_HIGH) -> Iterator[Figure]:
-    """An empty figure in this module's style, whatever the user's own settings say."""
+def _canvas(*, wide: float = _INCHES_WIDE, high: float = _INCHES_HIGH) -> Iterator[Tuple[Figure, Axes]]:
+    """A figure with one pair of axes in this module's style, whatever the user's own settings say."""
     with matplotlib.style.context(["default", _STYLE]):
-        yield Figure(figsize=(wide, high), layout="constrained")
+        figure = Figure(figsize=(wide, high), layout="constrained")
+        yield figure, figure.add_subplot()
 
 
 @contextlib.contextmanager
-def _canvas(*, wide: float = _INCHES_WIDE, high: float = _INCHES_HIGH) -> Iterator[Tuple[Figure, Axes]]:
-    """A figure with one pair of axes."""
-    with _figure(wide=wide, high=high) as figure:
-        yield figure, figure.add_subplot()
+def _plane(points: np.ndarray, explained: Sequence[float]) -> Iterator[Tuple[Figure, Axes]]:
+    """Axes for a map of embeddings, which say how much of the variance they hold."""
+    check_rank("points", points, 2, axes="N 2")
+    with _canvas(high=3.9) as (figure, axes):
+        axes.set_xlabel(f"first component ({explained[0]:.0%} of the variance)")
+        axes.set_ylabel(f"second component ({explained[1]:.0%})")
+        yield figure, axes
 
 
 def _svg(figure: Figure) -> str:

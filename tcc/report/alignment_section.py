@@ -63,7 +63,7 @@ def alignment_section(
     """A pair of clips in step and as filmed, and the matrices of distances of the best, the median and the worst pair."""
     shown = choose_pair(pairs)
     matrices = element(
-        "div", *(_matrix(title, pair, inputs) for title, pair in _examples(pairs, shown)), class_="charts"
+        "div", *(_matrix(title, pair, inputs) for title, pair in _examples(pairs, shown)), class_="multiples"
     )
     explained = paragraph(
         f"Distance ({inputs.distance}) between the embeddings of every frame of A and of B: dark is near. Dots: each frame's "

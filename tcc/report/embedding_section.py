@@ -15,7 +15,7 @@ from tcc.evaluation.threads import one_blas_thread
 from tcc.report.alignment_pair import AlignedPair, spread
 from tcc.report.grid_video import choose_grid
 from tcc.report.inputs import ReportInputs
-from tcc.report.markup import Html, data_uri, element, escape, figure, paragraph, section, svg_image, table
+from tcc.report.markup import Html, data_uri, element, escape, figure, join, paragraph, section, svg_image, table
 from tcc.report.panels import decode_frame
 from tcc.sequences import ClipSequence
 
@@ -33,7 +33,7 @@ def embedding_section(pairs: Sequence[AlignedPair], inputs: ReportInputs) -> Htm
         "embeddings",
         "What the embeddings tell",
         element("h3", "Map of the test clips' frames"),
-        element("div", _map(inputs), class_="wide"),
+        _map(inputs),
         element("h3", "Nearest frames in other clips"),
         _nearest_frames(pairs, inputs) if pairs else paragraph("There is none: it takes two clips.", class_="warning"),
         element("h3", "Progression through the action"),
@@ -54,23 +54,24 @@ def _map(inputs: ReportInputs) -> Html:
     if points.shape[1] < 2:  # embeddings of size 1, or two frames
         points, explained = np.pad(points, ((0, 0), (0, 1))), np.append(explained, 0.0)
     kept = np.array(spread(range(len(points)), _MOST_POINTS))
-    svg = figures.embedding_map(
-        points[kept],
-        labels=np.concatenate([clip.labels for clip in clips])[kept],
-        shares=np.concatenate([_shares(clip) for clip in clips])[kept],
-        phases=inputs.phases,
-        explained=explained,
-    )
+    labels = np.concatenate([clip.labels for clip in clips])[kept]
+    shares = np.concatenate([_shares(clip) for clip in clips])[kept]
+    by_phase = figures.map_by_phase(points[kept], labels=labels, phases=inputs.phases, explained=explained)
+    by_time = figures.map_by_time(points[kept], shares=shares, explained=explained)
     thinned = f"{len(kept):,} of {len(points):,} frames" if len(kept) < len(points) else f"{len(points):,} frames"
-    alternative = (
-        f"Two scatter plots of the same {thinned} of {len(clips)} test clips on the first two principal components of their "
-        "embeddings: left colored by phase, right by time from dark (start of the clip) to light (its end)."
+    of_what = f"{thinned} of {len(clips)} test clips on the first two principal components of their embeddings"
+    told = paragraph(
+        f"The embeddings of {thinned}, all test clips together, on their first two principal components. The axes hold "
+        f"{explained.sum():.0%} of the variance; what lies apart here is apart, what lies together may be apart along others."
     )
-    caption = (
-        f"Principal components of the embeddings of {thinned}, all test clips together. The axes hold {explained.sum():.0%} of "
-        "the variance; what lies apart here is apart, what lies together may be apart along the others."
-    )
-    return figure(svg_image(svg, alternative=alternative), caption)
+    pictures = [
+        figure(svg_image(by_phase, alternative=f"Scatter plot of {of_what}, by phase."), "By phase: color and marker."),
+        figure(
+            svg_image(by_time, alternative=f"The same scatter plot of {of_what}, by time."),
+            "By time: dark at the start of a clip, light at its end.",
+        ),
+    ]
+    return join([told, element("div", *pictures, class_="charts")])
 
 
 def _nearest_frames(pairs: Sequence[AlignedPair], inputs: ReportInputs) -> Html:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from tcc import figures
+from tcc.config import Settings as AllSettings
 from tcc.report.markup import Html, Number, element, figure, foldable, paragraph, section, svg_image, table
 from tcc.report.metrics_table import METRIC_TEXTS
 from tcc.sequences import ClipSequence
@@ -110,16 +112,29 @@ def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequ
 
 
 def settings_section(settings: Settings) -> Html:
-    """All settings that a fingerprint covers, as luigi.cfg has them, and how to make this page again."""
+    """How to make this page again in one command, and all settings that a fingerprint covers, as luigi.cfg has them."""
     again = paragraph(
-        "To make this page again, put these settings into ",
-        element("code", "luigi.cfg"),
-        " in the project's folder (paths, and what does not change the result, stand under ",
+        "The command that makes this page again, with all settings that are not the defaults of this version of the project; "
+        "paths, and what does not change the result, stand under ",
         element("a", "This run", href="#run"),
-        ") and run:",
+        ":",
     )
-    settings_text = _settings_text({name: _fixed(name, options) for name, options in settings.items()})
-    return section("settings", "Settings, and how to reproduce this", again, element("pre", COMMAND), settings_text)
+    fixed = {name: _fixed(name, options) for name, options in settings.items()}
+    in_full = paragraph("All settings, as ", element("code", "luigi.cfg"), " has them:")
+    command = element("pre", reproduce_command(settings))
+    return section("settings", "Settings, and how to reproduce this", again, command, in_full, _settings_text(fixed))
+
+
+def reproduce_command(settings: Settings) -> str:
+    """The shell command of this run: what is not a default as an option."""
+    defaults, options = AllSettings().as_dict(), []
+    for name, values in settings.items():
+        for option, value in _fixed(name, values).items():
+            value = tuple(value) if isinstance(value, list) else value
+            if value != defaults.get(name, {}).get(option):
+                options.append(f"--{name}-{option}".replace("_", "-"))
+                options.append(shlex.quote(str(value).lower() if isinstance(value, bool) else _setting(value)))
+    return " ".join([COMMAND, *options])
 
 
 def provenance_section(stages: Manifests) -> Html:

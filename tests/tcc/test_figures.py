@@ -44,11 +44,15 @@ def progression(**changes) -> str:
     return figures.progression(seconds, **{**arguments, **changes})
 
 
-def embedding_map(**changes) -> str:
+def phase_map(**changes) -> str:
     points = np.random.default_rng(0).normal(size=(30, 2))
-    labels = np.arange(30) % 4 - 1
-    arguments = {"labels": labels, "shares": np.linspace(0, 1, 30), "phases": ["a", "b", "c"], "explained": (0.6, 0.25)}
-    return figures.embedding_map(changes.pop("points", points), **{**arguments, **changes})
+    arguments = {"labels": np.arange(30) % 4 - 1, "phases": ["a", "b", "c"], "explained": (0.6, 0.25)}
+    return figures.map_by_phase(changes.pop("points", points), **{**arguments, **changes})
+
+
+def time_map(points=None) -> str:
+    points = np.random.default_rng(0).normal(size=(30, 2)) if points is None else points
+    return figures.map_by_time(points, shares=np.linspace(0, 1, 30), explained=(0.6, 0.25))
 
 
 CHARTS = {
@@ -58,7 +62,8 @@ CHARTS = {
     "confusion_matrix": lambda: figures.confusion_matrix([[3, 1], [0, 0]], phases=["a", "$b$ <i>"]),
     "progression": lambda: progression(),
     "tau_matrix": lambda: figures.tau_matrix(TAUS, names=["a", "b", "$c$"], outliers=["b"]),
-    "embedding_map": lambda: embedding_map(),
+    "map_by_phase": lambda: phase_map(),
+    "map_by_time": lambda: time_map(),
 }
 
 
@@ -164,14 +169,16 @@ def test_progression_names_its_events():
     assert "a → b" in text and "b → c" in text and "truth" in text
 
 
-def test_embedding_map_names_phases_and_variance():
-    text = text_of(embedding_map())
-    for part in ("no label a b c", "first component (60% of the variance)", "second component (25%)"):
-        assert part in text
+def test_maps_name_phases_variance_and_time():
+    for svg in (phase_map(), time_map()):
+        text = text_of(svg)
+        assert "first component (60% of the variance)" in text and "second component (25%)" in text
+    assert "no label a b c" in text_of(phase_map())
+    assert "time, share of the clip" in text_of(time_map())
 
 
-def test_embedding_map_without_phases():
-    assert "no label" in text_of(embedding_map(labels=np.full(30, -1), phases=[]))
+def test_map_without_phases():
+    assert "no label" in text_of(phase_map(labels=np.full(30, -1), phases=[]))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +188,8 @@ def test_embedding_map_without_phases():
         (lambda: progression(truth=np.zeros(10)), r"truth: expected \[T, K-1\]"),
         (lambda: progression(predicted=np.zeros(10)), r"predicted: expected \[T, K-1\]"),
         (lambda: figures.tau_matrix(np.zeros(3), names=["a"] * 3), r"taus: expected \[N, N\]"),
-        (lambda: embedding_map(points=np.zeros(30)), r"points: expected \[N, 2\]"),
+        (lambda: phase_map(points=np.zeros(30)), r"points: expected \[N, 2\]"),
+        (lambda: time_map(np.zeros(30)), r"points: expected \[N, 2\]"),
     ],
 )
 def test_what_is_no_matrix_is_refused(draw, axes):

@@ -13,7 +13,16 @@ import av
 import numpy as np
 import pytest
 
-from tcc.config import DeviceConfig, ExecutionConfig, ReportConfig, Settings, TrainingConfig, VideosConfig
+from tcc.config import (
+    DeviceConfig,
+    EvaluationConfig,
+    ExecutionConfig,
+    FeaturesConfig,
+    ReportConfig,
+    Settings,
+    TrainingConfig,
+    VideosConfig,
+)
 from tcc.errors import ShapeError, TargetError
 from tcc.report import without_timing, write_report
 from tests.tcc import report_samples as samples
@@ -102,7 +111,7 @@ def test_counts(whole):
         "skipped": 0,
         "metrics": 10,
         "undefined": 1,
-        "figures": 13,
+        "figures": 14,
         "videos": 2,
     }
 
@@ -390,9 +399,10 @@ def test_the_map_states_the_variance_that_it_holds(whole):
     held = spectrum / spectrum.sum()
     page, _ = whole
     assert f"The axes hold {held[:2].sum():.0%} of the variance" in page.words()
-    text = chart_text(page, "Two scatter plots of the same 132 frames of 4 test clips")
+    text = chart_text(page, "Scatter plot of 132 frames of 4 test clips")
     assert f"first component ({held[0]:.0%} of the variance)" in text
     assert f"second component ({held[1]:.0%})" in text
+    assert "time, share of the clip" in chart_text(page, "The same scatter plot of 132 frames of 4 test clips")
     assert "roll dip & turn rest" in text
 
 
@@ -442,13 +452,28 @@ def test_nearest_frames_without_labels_tell_of_no_phase(tmp_path):
 
 def test_settings_are_shown_as_luigi_reads_them_with_the_command(whole):
     page, _ = whole
-    assert "<pre>luigi --module pipeline RunAll --local-scheduler</pre>" in page.source
+    assert "<pre>luigi --module pipeline RunAll --local-scheduler</pre>" in page.source  # all settings are the defaults
     assert "[training]\nmethod = tcc_regression_variance\n" in page.source
     assert "train_fractions = 0.1, 0.5, 1.0" in page.source
     for section, options in Settings().as_dict().items():
         assert f"[{section}]" in page.source
         for option in options:
             assert f"{option} =" in page.source
+
+
+def test_one_command_has_the_settings_that_are_not_the_defaults(tmp_path):
+    settings = Settings(
+        videos=VideosConfig(name="my clips", path="elsewhere"),
+        training=TrainingConfig(num_steps=7, log_every=3),
+        evaluation=EvaluationConfig(few_shot_videos=(1, 2)),
+        features=FeaturesConfig(center=False),
+    )
+    page, _ = write(tmp_path, settings=settings.as_dict())
+    options = (
+        "--videos-name 'my clips' --features-center false --training-num-steps 7 --evaluation-few-shot-videos '1, 2'"
+    )
+    command = f"luigi --module pipeline RunAll --local-scheduler {options}"
+    assert f"<pre>{html.escape(command)}</pre>" in page.source
 
 
 def test_tables_and_pictures_can_be_read_aloud(whole):
