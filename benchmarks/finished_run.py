@@ -117,7 +117,7 @@ def report(settings, repeats):
     import matplotlib.pyplot as plt
 
     from tcc.report.aligned_video import write_aligned_video
-    from tcc.report.alignment_pair import choose_pair
+    from tcc.report.alignment_pair import align_all, choose_pair
     from tcc.video import read_records
 
     clips, phases = load_sequences(EmbedTask().directory / embeddings_file("test"))
@@ -125,7 +125,7 @@ def report(settings, repeats):
         record for task in shard_tasks(settings, "test") for record in read_records(task.directory / task.shard_file())
     ]
     frames = {record.name: record.frames for record in records}
-    pair, _ = choose_pair(clips, playable=frames)
+    pair = choose_pair(align_all(clips, playable=frames))
     config = settings.report
 
     def ours():

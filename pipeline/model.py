@@ -10,8 +10,8 @@ from pipeline.base import Job, Made
 from pipeline.embedding import EmbedTask, embeddings_file
 from pipeline.selection import SelectTask, chosen_step
 from pipeline.shards import shard_tasks
-from pipeline.training import LEFT_OUT, TrainTask
-from pipeline.variants import VariantTask, variant_name, variant_settings
+from pipeline.training import TrainTask
+from pipeline.variants import LEFT_OUT, VariantTask, left_out, variant_name, variant_settings
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.at_work.model_settings import kept_settings
 from tcc.config import Settings
@@ -54,7 +54,7 @@ class ModelTask(VariantTask):
         upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
         training = upstream["training"].manifest()["result"]
         if LEFT_OUT in training:
-            return Made(details={LEFT_OUT: training[LEFT_OUT]})
+            return left_out(training[LEFT_OUT])
         open_device("cpu")  # nothing is computed but distances
         if settings.videos.ready_made:
             settings = _as_stored(settings, upstream["shards"])

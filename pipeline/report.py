@@ -27,7 +27,7 @@ class ReportTask(StageTask):
     """Metrics, curves, similarity matrix and an aligned video on one page that opens from disk."""
 
     stage = "reports"
-    version = 2
+    version = 3
 
     @classmethod
     def upstream(cls, settings: Settings, **params: Any) -> Dict[str, Any]:
@@ -75,6 +75,7 @@ class ReportTask(StageTask):
             history=_read_lines(upstream["training"].directory / "history.jsonl"),
             selection=json.loads((upstream["selection"].directory / SELECTION).read_text(encoding="utf-8")),
             clips=clips,
+            training_clips=load_sequences(upstream["embeddings"].directory / embeddings_file("train"))[0],
             frames=frames,
             phases=phases,
             stages=[task.manifest() for task in tasks_in_order(self)[:-1]],

@@ -1,4 +1,4 @@
-"""`python -m tcc`: a trained model on videos (embed, align, transfer); metrics of any embeddings (evaluate); shards (export)."""
+"""`python -m tcc`: a trained model on videos (embed, align, transfer), metrics of embeddings (evaluate), shards (export)."""
 
 from __future__ import annotations
 

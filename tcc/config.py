@@ -543,12 +543,14 @@ class EvaluationConfig:
 class ReportConfig:
     """[report] The page."""
 
-    video_fps: float = 10.0  # frames per second of the aligned video
-    video_pixels: int = 224  # side of each clip in it
+    video_fps: float = 10.0  # frames per second of the videos
+    video_pixels: int = 224  # height of each clip in the video of a pair
+    grid_pixels: int = 160  # height of each clip in the grid of clips
 
     def __post_init__(self) -> None:
         check_between("video_fps", self.video_fps, 1, 60)
         check_between("video_pixels", self.video_pixels, 32, 1024)
+        check_between("grid_pixels", self.grid_pixels, 32, 1024)
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,11 @@ def read_embedding_folder(directory: Union[str, Path], *, fps: Optional[float] =
     directory = Path(directory)
     stored = [directory / f"{split}.npz" for split in SPLITS]
     if all(path.is_file() for path in stored):
-        (train, phases), (test, test_phases) = map(load_sequences, stored)
-        if phases != test_phases:
+        (train, names), (test, test_names) = map(load_sequences, stored)
+        phases: Sequence[str] = names
+        if names != test_names:
             raise LabelError(
-                f"{stored[1]}: has the phases {test_phases}, {stored[0].name} has {phases}; make them the same"
+                f"{stored[1]}: has the phases {test_names}, {stored[0].name} has {names}; make them the same"
             )
     else:
         train, test = (_read_clips(directory, split, fps) for split in SPLITS)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, help="frames a second of clips without timestamps")
     for name, default in _options().items():
         kind = type(default[0]) if isinstance(default, tuple) else type(default)
-        several = {"nargs": "+"} if isinstance(default, tuple) else {}
+        several: Dict[str, Any] = {"nargs": "+"} if isinstance(default, tuple) else {}
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"[evaluation] {name}; {shown}", **several
@@ -45,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.fps is not None and not options.fps > 0:
         raise TccError(f"--fps: must be above 0, got {options.fps:g}")
-    given = {name: getattr(options, name) for name in _options() if getattr(options, name) is not None}
-    config = EvaluationConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
+    config = EvaluationConfig(**_given(options))
     folder = read_embedding_folder(options.directory, fps=options.fps)
     clocks = {clock.__name__: (clock(folder.train), clock(folder.test)) for clock in (clock_index, clock_length)}
     results = evaluate(
@@ -66,6 +65,12 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         write_results(results, options.json)
     return 0
+
+
+def _given(options: argparse.Namespace) -> Dict[str, Any]:
+    """The options of [evaluation] on the command line."""
+    values = {name: getattr(options, name) for name in _options()}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
 
 
 def results_table(results: Results, *, markdown: bool = False) -> str:
@@ -99,8 +104,8 @@ def undefined_notes(results: Results) -> List[str]:
             for entry in entries["undefined"]:
                 groups.setdefault((entry["what"], entry["reason"]), []).append(subject)
         by_reason: Dict[Tuple[str, Tuple[str, ...]], List[str]] = {}
-        for (what, reason), subjects in groups.items():
-            by_reason.setdefault((reason, tuple(subjects)), []).append(what)
+        for (what, reason), found in groups.items():
+            by_reason.setdefault((reason, tuple(found)), []).append(what)
         everybody = (MODEL, *result["baselines"])
         for (reason, subjects), whats in by_reason.items():
             who = "" if subjects == everybody else f" ({', '.join(subjects)})"

@@ -31,6 +31,7 @@ FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation
 
 _NEAR_TO_FAR = ("#08306b", "#2f7fbc", "#a6cee4", "#ffffff")
 _DASHES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _INCHES_WIDE, _INCHES_HIGH = 4.8, 3.1
 # What a line of the history may hold besides the loss and its terms.
 _NO_LOSSES = (
@@ -79,10 +80,11 @@ def loss_terms(history: Sequence[Mapping[str, Any]]) -> List[str]:
 
 
 def training_curve(history: Sequence[Mapping[str, Any]], *, chosen_step: Optional[int] = None) -> str:
-    """Loss, and its terms, over the steps of the training; the chosen step marked.
+    """Loss, validation loss and the loss's terms over the steps of the training; the chosen step marked.
 
     Args:
-      history: one mapping per logged step: "step", "loss", further terms; None where a value is not finite.
+      history: one mapping per logged step: "step", and of "loss", "validation_loss", further terms those that are known; None
+        where a value is not finite.
       chosen_step: step of the checkpoint that was chosen.
     Returns: SVG.
     """
@@ -158,6 +160,123 @@ def similarity_matrix(
         return _svg(figure)
 
 
+def confusion_matrix(counts: Sequence[Sequence[int]], *, phases: Sequence[str]) -> str:
+    """Which phase is taken for which: for each true phase the shares of the predicted ones, with the numbers of frames.
+
+    Args:
+      counts: [K][K] frames, rows true, columns predicted. phases: names of the K phases.
+    Returns: SVG.
+    Raises: ShapeError if `counts` is not a matrix.
+    """
+    frames = np.asarray(counts, dtype=float)
+    check_rank("counts", frames, 2, axes="K K")
+    totals = frames.sum(axis=1, keepdims=True)
+    shares = np.divide(frames, totals, out=np.zeros_like(frames), where=totals > 0)
+    names = [_short(_printable(phase), 18) for phase in phases]
+    with _canvas(high=float(np.clip(0.52 * len(phases) + 1.5, 2.6, 8))) as (figure, axes):
+        colors = LinearSegmentedColormap.from_list("far to near", _NEAR_TO_FAR[::-1])
+        image = axes.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
+        for (row, column), share in np.ndenumerate(shares):
+            text = f"{share:.2f}\n{int(frames[row, column])}" if totals[row] else "–"
+            dark = share > 0.55
+            axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color="white" if dark else INK)
+        axes.grid(False)
+        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="predicted phase", ylabel="true phase")
+        figure.colorbar(image, ax=axes, label="share of the true phase's frames", shrink=0.9)
+        return _svg(figure)
+
+
+def progression(seconds: np.ndarray, *, truth: np.ndarray, predicted: np.ndarray, events: Sequence[str]) -> str:
+    """Time to key events over a clip: what is predicted (thin, each event with its dashes) and what is true (wide, pale).
+
+    Args:
+      seconds: [T]. truth, predicted: [T, K - 1], shares of the clip's length. events: names of the K - 1 key events.
+    Returns: SVG.
+    Raises: ShapeError if `truth` or `predicted` is not a matrix.
+    """
+    check_rank("truth", truth, 2, axes="T K-1")
+    check_rank("predicted", predicted, 2, axes="T K-1")
+    with _canvas() as (figure, axes):
+        dashes = itertools.cycle(_DASHES)
+        for number, event in enumerate(events):
+            color = phase_color(number)
+            axes.plot(seconds, truth[:, number], color=color, linewidth=3.4, alpha=0.3, solid_capstyle="butt")
+            label = _short(_printable(event))
+            axes.plot(seconds, predicted[:, number], next(dashes), color=color, linewidth=1.4, label=label)
+        axes.plot([], [], color=FAINT, linewidth=3.4, alpha=0.4, label="truth (wide, pale)")
+        axes.axhline(0, color=FAINT, linewidth=0.8)
+        axes.set(xlabel="time (s)", ylabel="time since the key event\n(share of the clip)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2, fontsize=8)
+        return _svg(figure)
+
+
+def tau_matrix(taus: np.ndarray, *, names: Sequence[str], outliers: Sequence[str] = ()) -> str:
+    """Kendall's tau of every ordered pair of clips: blue keeps the order of time, orange turns it round, hatched is undefined.
+
+    Args:
+      taus: [N, N] in [-1, 1], NaN where undefined; rows are the queries. names: of the N clips.
+      outliers: names that are set in bold, with a star.
+    Returns: SVG.
+    Raises: ShapeError if `taus` is not a matrix.
+    """
+    check_rank("taus", taus, 2, axes="N N")
+    labels = [("★ " if name in outliers else "") + _short(_printable(name), 22) for name in names]
+    points = float(np.clip(150 / max(len(names), 1), 4.5, 8.5))
+    side = float(np.clip(0.16 * len(names) + 2.6, 3.4, 7.5))
+    with _canvas(wide=side + 1.2, high=side) as (figure, axes):
+        axes.set_facecolor("white")
+        axes.patch.set(hatch="////", edgecolor="#b0b0b0", linewidth=0)
+        image = axes.imshow(np.ma.masked_invalid(taus), cmap=_diverging(), vmin=-1, vmax=1, interpolation="none")
+        axes.grid(False)
+        axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=points)
+        axes.set_yticks(range(len(labels)), labels, fontsize=points)
+        for label, name in zip((*axes.get_xticklabels(), *axes.get_yticklabels()), (*names, *names)):
+            label.set_fontweight("bold" if name in outliers else "normal")
+        axes.set(xlabel="nearest neighbors in", ylabel="frames of")
+        figure.colorbar(image, ax=axes, label="Kendall's tau", shrink=0.8)
+        return _svg(figure)
+
+
+def map_by_phase(points: np.ndarray, *, labels: np.ndarray, phases: Sequence[str], explained: Sequence[float]) -> str:
+    """Embeddings on a plane, each phase with its color and its marker.
+
+    Args:
+      points: [N, 2]. labels: [N], -1 without. phases: names of the labels.
+      explained: share of the variance along each of the two axes.
+    Returns: SVG.
+    Raises: ShapeError if `points` is not a matrix.
+    """
+    with _plane(points, explained) as (figure, axes):
+        for label in (-1, *range(len(phases))):
+            own = labels == label
+            if own.any():
+                name = "no label" if label < 0 else _short(_printable(phases[label]), 20)
+                marker = _MARKERS[label % len(_MARKERS)] if label >= 0 else "."
+                drawn: Dict[str, Any] = {"color": phase_color(label), "marker": marker, "s": 14, "alpha": 0.75}
+                axes.scatter(points[own, 0], points[own, 1], linewidths=0, label=name, **drawn)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=3, fontsize=8.5, markerscale=1.4)
+        return _svg(figure)
+
+
+def map_by_time(points: np.ndarray, *, shares: np.ndarray, explained: Sequence[float]) -> str:
+    """Embeddings on a plane, dark early in their clip and light late.
+
+    Args:
+      points: [N, 2]. shares: [N], time as a share of the clip. explained: share of the variance along each of the two axes.
+    Returns: SVG.
+    Raises: ShapeError if `points` is not a matrix.
+    """
+    with _plane(points, explained) as (figure, axes):
+        drawn = axes.scatter(
+            points[:, 0], points[:, 1], c=shares, cmap="cividis", vmin=0, vmax=1, s=12, alpha=0.8, linewidths=0
+        )
+        bar = figure.colorbar(drawn, ax=axes, location="top", shrink=0.8, aspect=30)
+        bar.set_label("time, share of the clip")
+        return _svg(figure)
+
+
 def text_image(
     text: str, *, width: int, height: int, points: float = 9.0, bold: bool = False, color: str = INK
 ) -> np.ndarray:
@@ -177,11 +296,21 @@ def text_image(
 
 
 @contextlib.contextmanager
-def _canvas(high: float = _INCHES_HIGH) -> Iterator[Tuple[Figure, Axes]]:
+def _canvas(*, wide: float = _INCHES_WIDE, high: float = _INCHES_HIGH) -> Iterator[Tuple[Figure, Axes]]:
     """A figure with one pair of axes in this module's style, whatever the user's own settings say."""
     with matplotlib.style.context(["default", _STYLE]):
-        figure = Figure(figsize=(_INCHES_WIDE, high), layout="constrained")
+        figure = Figure(figsize=(wide, high), layout="constrained")
         yield figure, figure.add_subplot()
+
+
+@contextlib.contextmanager
+def _plane(points: np.ndarray, explained: Sequence[float]) -> Iterator[Tuple[Figure, Axes]]:
+    """Axes for a map of embeddings, which say how much of the variance they hold."""
+    check_rank("points", points, 2, axes="N 2")
+    with _canvas(high=3.9) as (figure, axes):
+        axes.set_xlabel(f"first component ({explained[0]:.0%} of the variance)")
+        axes.set_ylabel(f"second component ({explained[1]:.0%})")
+        yield figure, axes
 
 
 def _svg(figure: Figure) -> str:
@@ -246,6 +375,13 @@ def _draw_matrix(axes: Axes, distances: np.ndarray, extent: Tuple[float, float, 
         aspect=axes.get_aspect(),
     )
     axes.grid(False)
+
+
+def _diverging() -> LinearSegmentedColormap:
+    """Orange over white to blue, which color-blind readers tell apart, and a print by its lightness at either end."""
+    return LinearSegmentedColormap.from_list(
+        "turned round to kept", ("#b35806", "#f1a340", "#ffffff", "#6baed6", "#08306b")
+    )
 
 
 def _mark_step(axes: Axes, step: Optional[int]) -> None:

@@ -16,3 +16,8 @@ class Interrupted(BaseException):
 
 def silent(fraction: float, status: str) -> None:
     """The default: tell nobody."""
+
+
+def part(progress: Progress, start: float, end: float) -> Progress:
+    """What a part of the work may call from 0 to 1: it is told as `start` to `end` of the whole."""
+    return lambda fraction, status: progress(start + (end - start) * fraction, status)

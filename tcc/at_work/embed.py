@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
 
+import numpy as np
+
 from tcc.at_work.model_folder import TrainedModel
 from tcc.at_work.videos import Video, decode_videos
 from tcc.config import ExecutionConfig
@@ -49,6 +51,7 @@ def embed_records(model: TrainedModel, records: Sequence[ClipRecord]) -> List[Cl
         model.networks.encoder,
         sampling=settings.sampling,
         batch_frames=settings.embedding.batch_frames,
+        precision=settings.embedding.precision,
     )
 
 
@@ -56,9 +59,20 @@ def _source(model: TrainedModel, records: Sequence[ClipRecord]) -> Clips:
     settings = model.settings
     if settings.backbone.trained != "frozen":
         return FrameClips(records)
-    options = settings.features
-    features = compute_features(records, model.networks.backbone, grid=options.grid, batch_frames=options.batch_frames)
-    return FeatureClips(map(center, features) if options.center else features)
+    clips = [_features(model, record) for record in records]
+    return FeatureClips(map(center, clips) if settings.features.center else clips)
+
+
+def _features(model: TrainedModel, record: ClipRecord) -> ClipSequence:
+    options = model.settings.features
+    parts = compute_features(
+        [record],
+        model.networks.backbone,
+        grid=options.grid,
+        batch_frames=options.batch_frames,
+        precision=options.precision,
+    )
+    return ClipSequence(record.name, record.timestamps, record.frame_labels, np.concatenate(list(parts)))
 
 
 def embed_videos(

@@ -29,6 +29,6 @@ def embed(options: argparse.Namespace) -> int:
     options.to.parent.mkdir(parents=True, exist_ok=True)
     clips = [one.clip for one in embedded(model, videos, options, options.to.parent) if one.clip is not None]
     code = exit_code(options, len(clips))
-    save_sequences(options.to, clips, phases=(), identity=model.fingerprint)
+    save_sequences(options.to, clips, phases=(), fingerprint=model.fingerprint)
     print(f"{len(clips)} clips, {sum(map(len, clips))} frames, {clips[0].values.shape[1]}-d: {options.to}")
     return code

@@ -77,7 +77,7 @@ def save_model(
     directory.mkdir(parents=True, exist_ok=True)
     variables = networks.named_variables()
     weights.save(directory / WEIGHTS, {key: variable.numpy() for key, variable in variables.items()})
-    save_sequences(directory / REFERENCES, references, phases=phases, identity=fingerprint)
+    save_sequences(directory / REFERENCES, references, phases=phases, fingerprint=fingerprint)
     about = {
         "format": MODEL_FORMAT,
         "name": name,

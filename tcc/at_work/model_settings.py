@@ -11,11 +11,11 @@ _KEPT = {
     "clips": ("min_frames",),
     "frames": tuple(field.name for field in dataclasses.fields(FramesConfig)),
     "backbone": ("name", "trained"),
-    "features": ("grid", "center", "batch_frames"),
+    "features": ("grid", "center", "batch_frames", "precision"),
     "sampling": ("num_frames", "num_context_frames", "context_stride"),
     "embedder": tuple(field.name for field in dataclasses.fields(EmbedderConfig)),
     "training": ("method",),
-    "embedding": ("batch_frames",),
+    "embedding": ("batch_frames", "precision"),
     "evaluation": ("distance",),
 }
 

@@ -21,7 +21,7 @@ from tcc.evaluation.kendalls_tau import kendalls_tau, pairwise_taus
 from tcc.evaluation.linear_classification import linear_classification
 from tcc.evaluation.phase_agreement import phase_agreement
 from tcc.evaluation.phase_classification import phase_classification
-from tcc.evaluation.phase_progression import phase_progression
+from tcc.evaluation.phase_progression import ClipProgression, phase_progression, predict_progression
 from tcc.evaluation.result import MetricResult
 from tcc.evaluation.retrieval import retrieval
 from tcc.evaluation.seeds import combine_seeds
@@ -31,6 +31,7 @@ __all__ = [
     "LOWER_IS_BETTER",
     "NO_LABELS",
     "NO_TRUTH",
+    "ClipProgression",
     "MetricResult",
     "alignment",
     "boundary_transfer",
@@ -51,6 +52,7 @@ __all__ = [
     "phase_agreement",
     "phase_classification",
     "phase_progression",
+    "predict_progression",
     "principal_components",
     "retrieval",
     "standard_baselines",

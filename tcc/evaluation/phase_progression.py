@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy import linalg
@@ -40,6 +40,22 @@ class _Frames(NamedTuple):
     bounds: np.ndarray
 
 
+class ClipProgression(NamedTuple):
+    """What a regression predicts for one clip, beside the truth, shares of the clip's length: see `phase_progression`.
+
+    Attributes:
+      name: of the clip. seconds: float64 [T].
+      truth, predicted: y_k(t) of each key event k, float64 [T, K - 1].
+      mean_absolute_error: over all frames and key events.
+    """
+
+    name: str
+    seconds: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    mean_absolute_error: float
+
+
 def phase_progression(
     train: Sequence[ClipSequence],
     test: Sequence[ClipSequence],
@@ -67,13 +83,7 @@ def phase_progression(
       constant. ShapeError for unequal D or labels out of range; SettingsError for fractions out of range.
     Reference: Dwibedi et al., Temporal Cycle-Consistency Learning, CVPR 2019.
     """
-    if len(phases) < 2:
-        raise nothing_left(METRIC, f"key event (it takes two phases, there are {len(phases)})", [])
-
-    def usable(clips: Sequence[ClipSequence], where: str) -> Usable:
-        return choose(clips, where, why_not=lambda clip: _why_without_key_events(clip, phases))
-
-    usable_train, usable_test, undefined = usable_splits(METRIC, train, test, phases, split, usable=usable)
+    usable_train, usable_test, undefined = _usable_splits(train, test, phases, split)
     train_frames, test_frames = _join(usable_train, len(phases)), _join(usable_test, len(phases))
     largest = largest_number(train_frames.embeddings)
     _move_to_origin(train_frames, test_frames)
@@ -106,6 +116,33 @@ def phase_progression(
     )
 
 
+def predict_progression(
+    train: Sequence[ClipSequence], test: Sequence[ClipSequence], *, phases: Sequence[str], train_fraction: float = 1.0
+) -> List[ClipProgression]:
+    """The predictions that `phase_progression` scores with this fraction of the training clips, clip by clip.
+
+    Args: as `phase_progression`.
+    Returns: one entry for each test clip that counts, in their order.
+    Raises: as `phase_progression`.
+    """
+    (fraction,) = ascending_fractions([train_fraction])
+    usable_train, usable_test, undefined = _usable_splits(train, test, phases, "test")
+    train_frames, test_frames = _join(usable_train, len(phases)), _join(usable_test, len(phases))
+    largest = largest_number(train_frames.embeddings)
+    _move_to_origin(train_frames, test_frames)
+    end = train_frames.bounds[first_fraction(len(usable_train), fraction)]
+    if is_constant(train_frames.embeddings[:end], largest=largest):
+        raise nothing_left(METRIC, "fraction", [*undefined, left_out(f"fraction {fraction:g}", CONSTANT)])
+    with one_blas_thread():
+        weights, offsets = least_squares(train_frames.embeddings[:end], train_frames.targets[:end])
+        predicted = test_frames.embeddings @ weights + offsets
+    clips = []
+    for clip, start, stop in zip(usable_test, test_frames.bounds[:-1], test_frames.bounds[1:]):
+        truth, own = test_frames.targets[start:stop], predicted[start:stop]
+        clips.append(ClipProgression(clip.name, clip.timestamps, truth, own, float(np.abs(own - truth).mean())))
+    return clips
+
+
 def progression_targets(labels: np.ndarray, num_phases: int) -> np.ndarray:
     """Time since each key event as a share of the clip, (t - e_k) / T, float64 [T, K - 1].
 
@@ -129,6 +166,18 @@ def least_squares(embeddings: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarr
     if weights is None:
         weights = _smallest_weights(embeddings - mean, targets - target_mean)
     return weights, target_mean - mean @ weights
+
+
+def _usable_splits(
+    train: Sequence[ClipSequence], test: Sequence[ClipSequence], phases: Sequence[str], split: str
+) -> Tuple[List[ClipSequence], List[ClipSequence], List[Dict[str, str]]]:
+    if len(phases) < 2:
+        raise nothing_left(METRIC, f"key event (it takes two phases, there are {len(phases)})", [])
+
+    def usable(clips: Sequence[ClipSequence], where: str) -> Usable:
+        return choose(clips, where, why_not=lambda clip: _why_without_key_events(clip, phases))
+
+    return usable_splits(METRIC, train, test, phases, split, usable=usable)
 
 
 def _join(clips: Sequence[ClipSequence], num_phases: int) -> _Frames:

@@ -1,17 +1,23 @@
-"""The report: one self-contained HTML page, and the video of two aligned clips that it shows. No TensorFlow."""
+"""The report: one self-contained HTML page, and the videos of aligned clips that it shows. No TensorFlow."""
 
-from tcc.report.aligned_video import AlignedVideo, write_aligned_video
-from tcc.report.alignment_pair import AlignedPair, align_pair, choose_pair, pair_of_matches
+from tcc.report.aligned_video import write_aligned_video
+from tcc.report.alignment_pair import AlignedPair, align_all, align_pair, choose_pair, pair_of_matches
+from tcc.report.film import WrittenVideo
+from tcc.report.grid_video import AlignedGrid, choose_grid, write_grid_video
 from tcc.report.page import ReportInputs, without_timing, write_report
 
 __all__ = [
+    "AlignedGrid",
     "AlignedPair",
-    "AlignedVideo",
     "ReportInputs",
+    "WrittenVideo",
+    "align_all",
     "align_pair",
+    "choose_grid",
     "choose_pair",
     "pair_of_matches",
     "without_timing",
     "write_aligned_video",
+    "write_grid_video",
     "write_report",
 ]

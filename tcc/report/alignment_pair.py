@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Container, List, Optional, Sequence, Tuple
+from typing import Container, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tcc.sequences import ClipSequence
 LONGEST = 400  # steps of a clip that are aligned; a longer clip is thinned out evenly
 _CLIPS_TRIED = 16
 _GOOD_SHARE = 1 / 3
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,20 @@ class AlignedPair:
     def nearest(self, *, distance: str) -> np.ndarray:
         """For each reference step the nearest step of the other clip, free to go back in time; int64 [T]."""
         return nearest_neighbors(self.reference.values, self.other.values, distance=distance)
+
+    def turned(self) -> AlignedPair:
+        """The same pair seen from the other clip."""
+        columns, rows = self.path
+        return dataclasses.replace(
+            self,
+            reference=self.other,
+            other=self.reference,
+            reference_steps=self.other_steps,
+            other_steps=self.reference_steps,
+            path=(rows, columns),
+            matches=_matches(rows, columns),
+            distances=self.distances.T,
+        )
 
 
 def align_pair(reference: ClipSequence, other: ClipSequence, *, distance: str = "sqeuclidean") -> AlignedPair:
@@ -84,8 +100,6 @@ def pair_of_matches(
     """
     distances = pairwise_distances(reference.values, other.values, distance=distance)
     rows, columns = path
-    matches = [columns[rows == row] for row in range(len(reference))]
-    times = reference.timestamps - reference.timestamps[0], other.timestamps - other.timestamps[0]
     reference_steps, other_steps = steps or (np.arange(len(reference)), np.arange(len(other)))
     return AlignedPair(
         reference=reference,
@@ -93,24 +107,23 @@ def pair_of_matches(
         reference_steps=reference_steps,
         other_steps=other_steps,
         path=(rows, columns),
-        matches=np.array([match[len(match) // 2] for match in matches]),
+        matches=_matches(rows, columns),
         distances=distances,
         relative_cost=float(distances[rows, columns].mean() / (distances.mean() or math.inf)),
-        shift_seconds=float(np.abs(times[0][rows] - times[1][columns]).mean()),
+        shift_seconds=_shift(reference, other, rows, columns),
     )
 
 
-def choose_pair(
+def align_all(
     clips: Sequence[ClipSequence], *, distance: str = "sqeuclidean", playable: Optional[Container[str]] = None
-) -> Tuple[AlignedPair, int]:
-    """The pair that shows an alignment best: of the third of the pairs that align best, the one furthest apart in time.
+) -> List[AlignedPair]:
+    """Align every two of the clips, those that align best first; the reference is the longer clip.
 
-    The reference is the longer clip. At most 16 clips are tried, spread evenly over the lengths; ties go by name, so
-    that the same clips give the same pair. No label is looked at.
+    At most 16 clips are tried, spread evenly over the lengths; ties go by name, so that the same clips give the same pairs. No
+    label is looked at.
 
     Args:
       clips: embeddings [T, D] of each. playable: names of the clips that have frames; None: all.
-    Returns: the pair, and the number of pairs that were compared.
     Raises: VideoError if fewer than two clips can be aligned.
     """
     usable = [clip for clip in clips if _usable(clip) and (playable is None or clip.name in playable)]
@@ -119,22 +132,41 @@ def choose_pair(
             f"an aligned video takes two clips with frames and finite embeddings of two steps or more; there are "
             f"{len(usable)} of {len(clips)}: give the test split more clips"
         )
-    tried = _spread(sorted(usable, key=lambda clip: (-len(clip), clip.name)), _CLIPS_TRIED)
+    tried = spread(sorted(usable, key=lambda clip: (-len(clip), clip.name)), _CLIPS_TRIED)
     pairs = [align_pair(first, second, distance=distance) for first, second in itertools.combinations(tried, 2)]
-    pairs.sort(key=lambda pair: pair.relative_cost)
+    return sorted(pairs, key=lambda pair: pair.relative_cost)
+
+
+def choose_pair(pairs: Sequence[AlignedPair]) -> AlignedPair:
+    """The pair that shows an alignment best: of the third of the pairs that align best, the one furthest apart in time.
+
+    Args: pairs: as `align_all` gives them.
+    """
     good = pairs[: math.ceil(len(pairs) * _GOOD_SHARE)]
-    return max(good, key=lambda pair: pair.shift_seconds), len(pairs)
+    return max(good, key=lambda pair: pair.shift_seconds)
+
+
+def spread(items: Sequence[Item], most: int) -> List[Item]:
+    """At most so many of the items, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[index] for index in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def _matches(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """For each row the middle one of its columns on the path."""
+    on_path = [columns[rows == row] for row in range(rows[-1] + 1)]
+    return np.array([found[len(found) // 2] for found in on_path])
+
+
+def _shift(reference: ClipSequence, other: ClipSequence, rows: np.ndarray, columns: np.ndarray) -> float:
+    times = reference.timestamps - reference.timestamps[0], other.timestamps - other.timestamps[0]
+    return float(np.abs(times[0][rows] - times[1][columns]).mean())
 
 
 def _usable(clip: ClipSequence) -> bool:
     # A frame of length zero has no cosine distance.
     return len(clip) > 1 and bool(np.isfinite(clip.values).all()) and bool(clip.values.any(axis=-1).all())
-
-
-def _spread(clips: List[ClipSequence], most: int) -> List[ClipSequence]:
-    if len(clips) <= most:
-        return clips
-    return [clips[index] for index in np.linspace(0, len(clips) - 1, most).round().astype(int)]
 
 
 def _kept_steps(length: int) -> np.ndarray:

@@ -6,6 +6,9 @@ import base64
 import html
 from typing import Any, Iterable, Optional, Sequence
 
+LONGEST_OPEN_TABLE = 12  # rows
+CHART = '<img src="data:image/svg+xml;base64,'  # how each chart begins
+
 
 class Html(str):
     """Text that is HTML already."""
@@ -63,6 +66,16 @@ def table(caption: Any, columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -
     return scrollable(element("table", *parts), label=caption)
 
 
+def foldable(
+    caption: str, columns: Sequence[Any], rows: Sequence[Sequence[Any]], *, longest_open: int = LONGEST_OPEN_TABLE
+) -> Html:
+    """A table; a long one is folded behind its caption."""
+    made = table(caption, columns, rows)
+    if len(rows) <= longest_open:
+        return made
+    return element("details", element("summary", caption), made)
+
+
 def table_caption(text: Any) -> Html:
     """What a table shows."""
     return element("caption", element("span", text))
@@ -88,7 +101,7 @@ def figure(picture: Html, caption: Any) -> Html:
 
 def svg_image(svg: str, *, alternative: str) -> Html:
     """An SVG as an image of its own: its ids and fonts meet nobody else's."""
-    return Html(f'<img src="{data_uri("image/svg+xml", svg.encode())}" alt="{html.escape(alternative)}">')
+    return Html(f'{CHART}{base64.b64encode(svg.encode()).decode("ascii")}" alt="{html.escape(alternative)}">')
 
 
 def data_uri(mime: str, content: bytes) -> str:

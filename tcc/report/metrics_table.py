@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from tcc.report.markup import Html, element, escape, paragraph, scrollable, table_caption
+import numpy as np
+
+from tcc.evaluation import LOWER_IS_BETTER
+from tcc.report.markup import Html, Number, element, escape, join, paragraph, scrollable, table, table_caption
 
 Metrics = Mapping[str, Mapping[str, Any]]
 MODEL = "model"
+SUPERVISED = "supervised"  # the same network trained with labels: nothing that a model without them must beat
 _EXAMPLES_SHOWN = 3
 
 
@@ -24,29 +28,48 @@ class MetricText(NamedTuple):
 METRIC_TEXTS = {
     "phase_classification": MetricText("Phase classification", "accuracy of an SVM on single frames"),
     "linear_classification": MetricText("Linear classification", "accuracy of a logistic regression on single frames"),
-    "few_shot_classification": MetricText("Few-shot classification", "the same from few labelled clips"),
+    "few_shot_classification": MetricText("Few-shot classification", "accuracy of an SVM from few labelled clips"),
     "phase_progression": MetricText("Phase progression", "R² of a linear regression of the time to key events"),
-    "retrieval": MetricText("Retrieval", "nearest frames of all other clips that show the same phase"),
     "kendalls_tau": MetricText("Kendall's tau", "order of time kept by nearest neighbors, −1 to 1"),
+    "retrieval": MetricText("Retrieval", "nearest frames of all other clips that lie in the same phase"),
     "phase_agreement": MetricText("Phase agreement", "nearest neighbors in other clips that lie in the same phase"),
     "boundary_transfer": MetricText(
         "Boundary transfer", "median error of phase boundaries carried to another clip; lower is better", "lower", " s"
     ),
     "alignment": MetricText(
-        "Alignment", "mean error of the true progress of nearest neighbors; lower is better", "lower"
+        "Alignment", "mean error of the progress that nearest neighbors carry over; lower is better", "lower"
     ),
-    "collapse": MetricText("Not collapsed", "how evenly nearest neighbors spread over frames; near 0 is collapsed", ""),
 }
+COLLAPSE = "collapse"
 COLUMN_TEXTS = {
     MODEL: "this model",
+    "untrained": "before training",
     "features_pool": "pooled",
     "features_grid": "grid",
     "features_grid_pca": "grid, PCA",
     "features_grid_centered_pca": "grid, centered, PCA",
     "clock_index": "frame index",
     "clock_length": "index / length",
+    SUPERVISED: "trained with labels",
 }
-_GROUPS = (("features_", "frozen features, untrained"), ("clock_", "clock"))
+_GROUPS = (("features_", "frozen features", "best frozen features"), ("clock_", "clock", "best clock"))
+# What of an alignment by one way of matching is told beneath it: key, name, what it is, unit.
+_ERRORS = (
+    ("time_error_seconds", "time error", "time that is carried over, mean error", " s"),
+    ("cycle_error_seconds", "cycle error", "there and back again, mean error", " s"),
+)
+_MEASURED = ("value", "progress_error", *(key for key, *_ in _ERRORS))
+_COLLAPSE_ROWS = (
+    (
+        "neighbor_entropy",
+        "entropy of the nearest neighbors",
+        "1 where every frame is somebody's neighbor, 0 where one is all's",
+    ),
+    ("embedding_variance", "variance of the embeddings", "0 where all are alike"),
+    ("effective_rank", "effective rank", "dimensions that are used"),
+    ("undefined_tau_share", "pairs of clips without a tau", "share"),
+    ("constant_clips", "clips with a constant embedding", "number"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,28 +83,36 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One metric: its text and a cell for each column that has it."""
+    """One metric: its text and a cell for each column that has it; `part`: only in the table of all columns."""
 
     text: MetricText
     cells: Mapping[str, Cell]
     rests_on: str = ""
+    part: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """What stands in one column: of several subjects of a group the best one for each metric."""
+
+    title: str
+    subjects: Tuple[str, ...]
+    group: str = ""
+    class_: Optional[str] = None
 
 
 def metric_rows(metrics: Metrics) -> List[Row]:
-    """The rows in reading order: the known metrics, each with its variant on trimmed clips, then others by name."""
-    names = [name for name in METRIC_TEXTS if name in metrics] + sorted(set(metrics) - set(METRIC_TEXTS))
-    rows = []
+    """The rows in reading order: the known metrics, each with its variants (with DTW, on trimmed clips), others by name."""
+    present = [name for name in metrics if name != COLLAPSE]
+    names = [name for name in METRIC_TEXTS if name in present] + sorted(set(present) - set(METRIC_TEXTS))
+    rows: List[Row] = []
     for name in names:
         result = metrics[name]
-        text = METRIC_TEXTS.get(name, MetricText(name.replace("_", " ").capitalize(), "", better=""))
+        better = "lower" if name in LOWER_IS_BETTER else ""
+        text = METRIC_TEXTS.get(name, MetricText(name.replace("_", " ").capitalize(), "", better))
         subjects = {MODEL: result, **result.get("baselines", {})}
-        rows.append(Row(text, {key: _cell(name, subject) for key, subject in subjects.items()}, _rests_on(result)))
-        trimmed = {
-            key: _details(subject)["trimmed"] for key, subject in subjects.items() if "trimmed" in _details(subject)
-        }
-        if trimmed:
-            cells = {key: _cell(name, subject) for key, subject in trimmed.items()}
-            rows.append(Row(_trimmed_text(text, next(iter(trimmed.values()))), cells))
+        cells = {key: _cell(name, subject) for key, subject in subjects.items()}
+        rows += [Row(text, cells, _rests_on(result)), *_variants(name, text, subjects)]
     return rows
 
 
@@ -91,19 +122,87 @@ def count_undefined(metrics: Metrics) -> int:
 
 
 def metrics_table(metrics: Metrics) -> Tuple[Html, Html]:
-    """The table, and the notes that belong under it."""
+    """The table, and what belongs under it: notes, the check for collapse, the table of all baselines."""
     if not metrics:
         return paragraph("No metric was evaluated.", class_="warning"), Html("")
     rows = metric_rows(metrics)
-    columns = _columns(rows)
-    notes = _Notes(columns)
+    subjects = _subjects(rows)
+    notes = _Notes(subjects)
+    splits = " and ".join(sorted({str(result.get("split")) for result in metrics.values()}))
+    caption = f"Metrics on the {splits} split, beside the same of what the model must beat"
+    first = _table(caption, [row for row in rows if not row.part], _short_columns(subjects), notes)
+    caption = f"Every metric on the {splits} split of every baseline"
+    whole = _table(caption, rows, _all_columns(subjects), notes)
+    parts = [
+        paragraph(*_remarks(subjects, metrics)),
+        notes.as_list(),
+        *_collapse(metrics.get(COLLAPSE, {})),
+        element("details", element("summary", "All baselines, each in its own column"), whole),
+    ]
+    return first, element("div", *parts, class_="notes")
+
+
+def _table(caption: str, rows: Sequence[Row], columns: Sequence[Column], notes: _Notes) -> Html:
     body = element("tbody", *(_row(row, columns, notes) for row in rows))
-    splits = sorted({str(result.get("split")) for result in metrics.values()})
-    caption = f"Metrics on the {' and '.join(splits)} split, beside the same metrics of what was not trained"
-    table = element("table", table_caption(caption), *_head(columns), body, class_="metrics")
-    protocols = sorted({str(result["protocol"]) for result in metrics.values() if result.get("protocol")})
-    below = element("div", paragraph(_remarks(columns, protocols)), notes.as_list(), class_="notes")
-    return scrollable(table, label=caption), below
+    return scrollable(element("table", table_caption(caption), *_head(columns), body, class_="metrics"), label=caption)
+
+
+def _variants(name: str, text: MetricText, subjects: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
+    """The same metric measured in another way, as its details tell."""
+    yield from _error_rows(name, text, _variant(subjects, "nearest_neighbor"), "")
+    warped = {key: _valued(found) for key, found in _variant(subjects, "dtw").items()}
+    if warped:
+        title = f"{text.title}, with DTW"
+        variant = text._replace(title=title, explanation="the same, frames matched by dynamic time warping")
+        yield Row(variant, {key: _cell(name, found) for key, found in warped.items()}, _pairs_of(warped))
+    yield from _error_rows(name, text, warped, "with DTW, ")
+    trimmed = _variant(subjects, "trimmed")
+    if trimmed:
+        cells = {key: _cell(name, found) for key, found in trimmed.items()}
+        yield Row(_trimmed_text(text, next(iter(trimmed.values()))), cells)
+
+
+def _variant(subjects: Mapping[str, Mapping[str, Any]], key: str) -> Dict[str, Mapping[str, Any]]:
+    """What the details of each subject have under this key; of several seeds the means of its numbers."""
+    found = {}
+    for name, subject in subjects.items():
+        own = _details(subject).get(key)
+        of_seeds = [_details(seed).get(key) or {} for seed in subject.get("seeds", ())]
+        if own and len(of_seeds) > 1:
+            own = _mean_of_seeds(of_seeds)
+        if own:
+            found[name] = own
+    return found
+
+
+def _mean_of_seeds(variants: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """The first seed's, with the mean over the seeds in place of each measured number; None where one seed has none."""
+    mean = dict(variants[0])
+    for key in _MEASURED:
+        if key in mean:
+            values = [variant[key] for variant in variants if variant.get(key) is not None]
+            mean[key] = float(np.mean(values)) if len(values) == len(variants) else None
+    mean["undefined"] = [entry for variant in variants for entry in variant.get("undefined") or ()]
+    return mean
+
+
+def _error_rows(name: str, text: MetricText, found: Mapping[str, Mapping[str, Any]], by: str) -> Iterator[Row]:
+    for key, short, what, unit in _ERRORS:
+        own = {subject: _valued(one, key) for subject, one in found.items() if key in one}
+        if own:
+            row_text = MetricText(f"{text.title}, {by}{short}", what, "lower", unit)
+            yield Row(row_text, {subject: _cell(name, one) for subject, one in own.items()}, part=True)
+
+
+def _valued(variant: Mapping[str, Any], key: str = "progress_error") -> Mapping[str, Any]:
+    """A way of matching with what it gives in place of the metric's own value, or with another of its errors."""
+    value = variant["value"] if key == "progress_error" and "value" in variant else variant.get(key)
+    return {**variant, "value": value}
+
+
+def _pairs_of(variants: Mapping[str, Mapping[str, Any]]) -> str:
+    pairs, in_all = (next(iter(variants.values())).get(key) for key in ("pairs", "pairs_in_all"))
+    return f"{pairs:,} of {in_all:,} pairs of clips, drawn" if pairs and in_all and pairs < in_all else ""
 
 
 def _cell(name: str, subject: Mapping[str, Any]) -> Cell:
@@ -123,11 +222,16 @@ def _details(subject: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _rests_on(result: Mapping[str, Any]) -> str:
     counted = str(_details(result).get("count_of", "")).split(",")[0]
-    if not result.get("count"):
-        return ""
-    videos = _details(result).get("value_at_videos")
-    with_videos = f"{videos} labelled clips, " if videos else ""
-    return f"{with_videos}{result['count']:,} {counted}" if counted else f"{with_videos}n = {result['count']:,}"
+    parts = []
+    if result.get("seeds"):
+        parts.append(f"mean over {len(result['seeds'])} seeds")
+    if _details(result).get("value_at_videos"):
+        parts.append(f"{_details(result)['value_at_videos']} labelled clips")
+    if _details(result).get("value_at_frames"):
+        parts.append(f"K = {_details(result)['value_at_frames']}")
+    if result.get("count"):
+        parts.append(f"{result['count']:,} {counted}" if counted else f"n = {result['count']:,}")
+    return ", ".join(parts)
 
 
 def _trimmed_text(text: MetricText, trimmed: Mapping[str, Any]) -> MetricText:
@@ -138,61 +242,101 @@ def _trimmed_text(text: MetricText, trimmed: Mapping[str, Any]) -> MetricText:
     return text._replace(title=f"{text.title}, trimmed", explanation=cut)
 
 
-def _columns(rows: Sequence[Row]) -> List[str]:
+def _subjects(rows: Sequence[Row]) -> List[str]:
+    """What was measured: the model, the baselines in reading order, last the ceiling."""
     present = {name for row in rows for name in row.cells}
-    return [name for name in COLUMN_TEXTS if name in present] + sorted(present - set(COLUMN_TEXTS))
+    known = [name for name in COLUMN_TEXTS if name in present and name != SUPERVISED]
+    ceiling = [SUPERVISED] if SUPERVISED in present else []
+    return known + sorted(present - set(COLUMN_TEXTS)) + ceiling
 
 
-def _head(columns: Sequence[str]) -> List[Html]:
-    """Two lines: groups of columns, then columns. Column groups tell screen readers which belong together."""
-    groups: List[Tuple[str, List[str]]] = []
-    for name in columns:
-        title = next((title for prefix, title in _GROUPS if name.startswith(prefix)), "")
-        if groups and groups[-1][0] == title:
-            groups[-1][1].append(name)
+def _all_columns(subjects: Sequence[str]) -> List[Column]:
+    groups = {name: group for name in subjects for prefix, group, _ in _GROUPS if name.startswith(prefix)}
+    return [Column(_column_title(name), (name,), groups.get(name, ""), _column_class(name)) for name in subjects]
+
+
+def _short_columns(subjects: Sequence[str]) -> List[Column]:
+    """As all columns, but of each group of baselines one column with its best."""
+    columns: List[Column] = []
+    for column in _all_columns(subjects):
+        prefixes = [prefix for prefix, group, _ in _GROUPS if group == column.group]
+        if not prefixes:
+            columns.append(column)
+        elif not any(column.subjects[0] in one.subjects for one in columns):
+            members = tuple(name for name in subjects if name.startswith(prefixes[0]))
+            title = next(title for prefix, _, title in _GROUPS if prefix == prefixes[0])
+            columns.append(Column(title if len(members) > 1 else column.group, members))
+    return columns
+
+
+def _head(columns: Sequence[Column]) -> List[Html]:
+    """Two lines where there are groups of columns: groups, then columns. They tell screen readers which belong together."""
+    groups: List[Tuple[str, List[Column]]] = []
+    for column in columns:
+        if groups and groups[-1][0] == column.group:
+            groups[-1][1].append(column)
         else:
-            groups.append((title, [name]))
+            groups.append((column.group, [column]))
+    lower = [element("th", "metric", scope="col")] + [
+        element("th", column.title, scope="col", class_=column.class_) for column in columns
+    ]
+    if not any(title for title, _ in groups):
+        return [element("thead", element("tr", *lower))]
     spans = [element("colgroup", span=count) for count in (1, *(len(members) for _, members in groups))]
     upper = [
         element("th", title, scope="colgroup", colspan=len(members)) if title else _blank(len(members))
         for title, members in groups
     ]
-    lower = [element("th", "metric", scope="col")] + [
-        element("th", _column_title(name), scope="col", class_=_column_class(name)) for name in columns
-    ]
-    return [*spans, element("thead", element("tr", _blank(1), *upper), element("tr", *lower))]
+    return [*spans, element("thead", element("tr", _blank(1), *upper, class_="groups"), element("tr", *lower))]
 
 
 def _blank(span: int) -> Html:
     return element("td", colspan=span if span > 1 else None)
 
 
-def _row(row: Row, columns: Sequence[str], notes: _Notes) -> Html:
+def _row(row: Row, columns: Sequence[Column], notes: _Notes) -> Html:
     small = [part for part in (row.text.explanation, row.rests_on) if part]
     head = element("th", element("b", row.text.title), element("small", "; ".join(small)), scope="row")
     reasons = {_why(cell) for cell in row.cells.values()}
     if all(cell.value is None for cell in row.cells.values()) and len(reasons) == 1:
         return element("tr", head, element("td", _undefined(reasons.pop()), colspan=len(columns), class_="undefined"))
     best = _best(row)
-    return element("tr", head, *(_table_cell(row, name, name in best, notes) for name in columns))
+    return element("tr", head, *(_table_cell(row, column, best, notes) for column in columns))
 
 
-def _table_cell(row: Row, name: str, is_best: bool, notes: _Notes) -> Html:
+def _table_cell(row: Row, column: Column, best: Sequence[str], notes: _Notes) -> Html:
+    name = _best_of(row, column.subjects)
+    if name is None:
+        return element("td", "see below", class_="undefined")
     cell = row.cells.get(name)
     if cell is None:
         return element("td", "not measured", class_="undefined")
     if cell.value is None:
         mark = notes.mark(_why(cell), row.text.title, name)
-        return element("td", element("span", "undefined", class_="undefined"), mark, class_=_column_class(name))
+        return element("td", element("span", "undefined", class_="undefined"), mark, class_=column.class_)
     shown = escape(_number(row.text, cell.value))
-    parts = [element("strong", shown) if is_best else shown]
+    parts = [element("strong", shown) if name in best else shown]
     if cell.left_out:
         parts.append(notes.mark(_what_was_left_out(cell), row.text.title, name))
     if cell.interval:
         parts.append(element("span", _interval(row.text, cell), class_="interval"))
-    if is_best:
+    if len(column.subjects) > 1:
+        parts.append(element("span", _column_title(name), class_="which"))
+    if name in best:
         parts.append(element("span", "best", class_="best"))
-    return element("td", *parts, class_=_column_class(name))
+    return element("td", *parts, class_=column.class_)
+
+
+def _best_of(row: Row, subjects: Sequence[str]) -> Optional[str]:
+    """The one with the best value, of equal ones the first; None where nobody said which is better."""
+    if len(subjects) == 1:
+        return subjects[0]
+    defined = [name for name in subjects if name in row.cells and row.cells[name].value is not None]
+    if not defined:
+        return next((name for name in subjects if name in row.cells), subjects[0])
+    if not row.text.better:
+        return None
+    return max(defined, key=lambda name: _sign(row.text) * (row.cells[name].value or 0.0))
 
 
 def _interval(text: MetricText, cell: Cell) -> str:
@@ -208,7 +352,11 @@ def _column_title(name: str) -> str:
 
 
 def _column_class(name: str) -> Optional[str]:
-    return MODEL if name == MODEL else None
+    return {MODEL: "model", SUPERVISED: "ceiling"}.get(name)
+
+
+def _sign(text: MetricText) -> int:
+    return -1 if text.better == "lower" else 1
 
 
 def _number(text: MetricText, value: float) -> str:
@@ -218,14 +366,13 @@ def _number(text: MetricText, value: float) -> str:
 
 
 def _best(row: Row) -> List[str]:
-    """The columns with the best number as shown; none where all are alike, or alone."""
+    """What has the best number as shown, but for the ceiling; nothing where all are alike, or alone."""
     if not row.text.better:
         return []
-    sign = -1 if row.text.better == "lower" else 1
     shown = {
-        name: sign * round(cell.value, 3 - bool(row.text.unit))
+        name: _sign(row.text) * round(cell.value, 3 - bool(row.text.unit))
         for name, cell in row.cells.items()
-        if cell.value is not None
+        if cell.value is not None and name != SUPERVISED
     }
     best = [name for name, value in shown.items() if value == max(shown.values())]
     return best if len(best) < len(shown) else []
@@ -261,7 +408,9 @@ class _Notes:
         self._subjects: Dict[str, Dict[str, List[str]]] = {}  # note -> metric -> columns
 
     def mark(self, note: str, metric: str, column: str) -> Html:
-        self._subjects.setdefault(note, {}).setdefault(metric, []).append(column)
+        columns = self._subjects.setdefault(note, {}).setdefault(metric, [])
+        if column not in columns:  # a number may stand in both tables
+            columns.append(column)
         number = list(self._subjects).index(note) + 1
         link = element("a", number, href=f"#note-{number}", aria_label=f"note {number}")
         return element("sup", link)
@@ -278,20 +427,72 @@ class _Notes:
     def _name(self, subjects: Mapping[str, Sequence[str]]) -> str:
         named = []
         for metric, columns in subjects.items():
-            everywhere = list(columns) == list(self._columns)
-            named.append(f"{metric} ({'all columns' if everywhere else ', '.join(map(_column_title, columns))})")
+            everywhere = set(columns) == set(self._columns)
+            in_order = [_column_title(column) for column in self._columns if column in columns]
+            named.append(f"{metric} ({'all columns' if everywhere else ', '.join(in_order)})")
         return "; ".join(named)
 
 
-def _remarks(columns: Sequence[str], protocols: Sequence[str]) -> str:
+def _remarks(subjects: Sequence[str], metrics: Metrics) -> List[Any]:
     parts = []
-    if any(name.startswith("clock_") for name in columns):
+    if any(name.startswith("clock_") for name in subjects):
         parts.append(
             "A clock knows a frame's number and nothing of the picture. Where clips have similar tempo it does well on "
             "Kendall's tau and phase progression; clips cut at random (trimmed) take that help away."
         )
-    if columns and not any(name.startswith("features_") for name in columns):
+    if "untrained" in subjects:
+        parts.append("Before training: the same network as it began.")
+    if SUPERVISED in subjects:
+        parts.append(
+            "Trained with labels, the ceiling: the same network with what this model goes without; it takes no part in "
+            "which is best."
+        )
+    if subjects and not any(name.startswith("features_") for name in subjects):
         parts.append("There is no column of frozen features: this run has none stored.")
+    protocols = sorted({str(result["protocol"]) for result in metrics.values() if result.get("protocol")})
     if protocols:
-        parts.append(f"Protocols: {', '.join(protocols)}. ±: 95 % interval.")
-    return " ".join(parts)
+        parts.append(f"Protocols: {', '.join(protocols)}.")
+    over = sorted(
+        {
+            str(subject["interval_over"])
+            for result in metrics.values()
+            for subject in (result, *result.get("baselines", {}).values())
+            if subject.get("interval") and subject.get("interval_over")
+        }
+    )
+    if over:
+        parts.append(f"±: 95 % interval of the mean over {' or '.join(over)}, as the metric tells.")
+    return [" ".join(parts)]
+
+
+def _collapse(result: Mapping[str, Any]) -> Iterator[Html]:
+    """What tells a collapsed embedding: a sentence on the model, and a table of all."""
+    if not result:
+        return
+    subjects = {MODEL: result, **result.get("baselines", {})}
+    rows = [
+        (
+            join([element("b", title.capitalize()), element("small", f" {meaning}")]),
+            *(_collapse_number(_details(subject).get(key)) for subject in subjects.values()),
+        )
+        for key, title, meaning in _COLLAPSE_ROWS
+        if any(_details(subject).get(key) is not None for subject in subjects.values())
+    ]
+    told = [
+        f"{title} {_collapse_number(_details(result).get(key))}"
+        for key, title, _ in _COLLAPSE_ROWS
+        if _details(result).get(key) is not None
+    ]
+    reasons = "; ".join(dict.fromkeys(str(entry.get("reason")) for entry in result.get("undefined") or ()))
+    sentence = ", ".join(told) or f"undefined: {reasons or 'no reason was recorded'}"
+    yield paragraph(element("b", "Collapse check of this model: "), f"{sentence}.")
+    if rows:
+        columns = ("measure", *(_column_title(name) for name in subjects))
+        caption = "Collapse check of the model and all baselines"
+        yield element("details", element("summary", caption), table(caption, columns, rows))
+
+
+def _collapse_number(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        value = len(value)
+    return "undefined" if value is None else Number(f"{value:.3g}")

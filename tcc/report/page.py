@@ -5,22 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Union
+from typing import Dict, List, Union
 
-from tcc import figures
 from tcc.config import ReportConfig
 from tcc.errors import MetricUndefined, TargetError, VideoError
-from tcc.progress import Progress, silent
+from tcc.progress import Progress, part, silent
 from tcc.report import sections
-from tcc.report.aligned_video import write_aligned_video
-from tcc.report.alignment_pair import AlignedPair, choose_pair
-from tcc.report.markup import Html, data_uri, element, escape, figure, join, paragraph, section, svg_image
+from tcc.report.alignment_pair import align_all
+from tcc.report.alignment_section import alignment_section, grid_figure, tau_figure
+from tcc.report.embedding_section import embedding_section
+from tcc.report.inputs import ReportInputs
+from tcc.report.markup import CHART, Html, element, escape, join, paragraph, section
+from tcc.report.metric_details import details_section
 from tcc.report.metrics_table import count_undefined, metrics_table
 from tcc.report.style import SCRIPT, STYLE
-from tcc.sequences import ClipSequence
 
 TIMING_BEGINS = "<!-- timing block begins -->"
 TIMING_ENDS = "<!-- timing block ends -->"
@@ -28,41 +27,13 @@ _CONTENTS = (
     ("results", "Results"),
     ("training", "Training"),
     ("alignment", "Alignment"),
+    ("embeddings", "Embeddings"),
     ("details", "Metrics in detail"),
     ("clips", "Clips"),
     ("settings", "Settings"),
     ("provenance", "Provenance"),
     ("run", "This run"),
 )
-
-
-@dataclass(frozen=True)
-class ReportInputs:
-    """What a report tells of one run.
-
-    Attributes:
-      title: name of the run.
-      settings: all settings, section -> option -> value.
-      metrics: name of a metric -> what its JSON file holds (`tcc.evaluation.evaluate`).
-      history: the lines of history.jsonl: {"step", "loss", further terms}.
-      selection: {"rule", "step", "why", "scores": [{"step", "value", "reason"}]}.
-      clips: embeddings [T, D] of the test clips.
-      frames: name of a clip -> its frames as JPEG, one for each of the clip's timestamps.
-      phases: names of the labels 0, 1, ...; empty without labels.
-      stages: the manifests of all stages before, in the order of the pipeline.
-      checks: the table of all clips, a dictionary of texts each; empty where there is none.
-    """
-
-    title: str
-    settings: Dict[str, Any]
-    metrics: Dict[str, Any]
-    history: List[Dict[str, Any]]
-    selection: Dict[str, Any]
-    clips: List[ClipSequence]
-    frames: Mapping[str, Sequence[bytes]]
-    phases: List[str]
-    stages: List[Dict[str, Any]]
-    checks: Sequence[Mapping[str, str]] = ()
 
 
 def write_report(
@@ -76,24 +47,34 @@ def write_report(
     Raises: ShapeError if a clip has fewer frames than time steps; VideoError for a damaged frame.
     """
     path = Path(path)
-    distance = str(inputs.settings.get("evaluation", {}).get("distance", "sqeuclidean"))
     try:
-        pair, compared = choose_pair(inputs.clips, distance=distance, playable=inputs.frames)
+        pairs = align_all(inputs.clips, distance=inputs.distance, playable=inputs.frames)
     except (VideoError, MetricUndefined) as reason:
+        pairs = []
         video = paragraph(f"There is no video: {reason}.", class_="warning")
-        alignment = section("alignment", "Alignment", paragraph(f"There is no similarity matrix: {reason}."))
-        num_videos = 0
+        alignment = section(
+            "alignment", "Alignment", paragraph(f"There is no similarity matrix: {reason}."), tau_figure(inputs)
+        )
     else:
-        video = _video(pair, inputs, config, progress)
-        alignment = _alignment_section(pair, compared, distance)
-        num_videos = 1
-    training, num_figures = sections.training_section(inputs.history, inputs.selection)
-    body = [
-        _header(inputs),
-        element("main", _results(inputs, video), training, alignment, *_rest(inputs), id="main"),
-        element("footer", f"Made by {sections.COMMAND}. This file needs no network."),
-    ]
-    _write(path, _document(inputs.title, join(body, "\n")))
+        video = grid_figure(pairs, inputs, config, part(progress, 0.05, 0.6))
+        alignment = alignment_section(pairs, inputs, config, part(progress, 0.6, 0.9))
+    body = join(
+        [
+            _header(inputs),
+            element(
+                "main",
+                _results(inputs, video),
+                sections.training_section(inputs.history, inputs.selection),
+                alignment,
+                embedding_section(pairs, inputs),
+                *_rest(inputs),
+                id="main",
+            ),
+            element("footer", f"Made by {sections.COMMAND}. This file needs no network."),
+        ],
+        "\n",
+    )
+    _write(path, _document(inputs.title, body))
     progress(1.0, "page written")
     return {
         "in": len(inputs.clips),
@@ -101,8 +82,8 @@ def write_report(
         "skipped": 0,
         "metrics": len(inputs.metrics),
         "undefined": count_undefined(inputs.metrics),
-        "figures": num_figures + num_videos,
-        "videos": num_videos,
+        "figures": body.count(CHART),
+        "videos": body.count("<video "),
     }
 
 
@@ -140,83 +121,12 @@ def _results(inputs: ReportInputs, video: Html) -> Html:
 def _rest(inputs: ReportInputs) -> List[Html]:
     timing = sections.timing_section(inputs.settings, inputs.stages)
     return [
-        sections.details_section(inputs.metrics),
+        details_section(inputs.metrics),
         sections.clips_section(inputs.clips, inputs.stages, inputs.checks),
         sections.settings_section(inputs.settings),
         sections.provenance_section(inputs.stages),
         Html(f"{TIMING_BEGINS}{timing}{TIMING_ENDS}"),
     ]
-
-
-def _video(pair: AlignedPair, inputs: ReportInputs, config: ReportConfig, progress: Progress) -> Html:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "aligned.mp4"
-        made = write_aligned_video(
-            file,
-            pair,
-            inputs.frames,
-            fps=config.video_fps,
-            pixels=config.video_pixels,
-            phases=inputs.phases,
-            aspect=_aspect(inputs.settings),
-            progress=lambda fraction, status: progress(0.9 * fraction, status),
-        )
-        source = data_uri("video/mp4", file.read_bytes())
-    names = f"A is {pair.reference.name}, B is {pair.other.name}"
-    label = f"Two test clips side by side in step, {made.seconds:.1f} seconds, no sound. {names}."
-    player = Html(
-        f'<video controls autoplay loop muted playsinline width="{made.width}" height="{made.height}" '
-        f'poster="{data_uri("image/jpeg", made.poster)}" src="{source}" aria-label="{escape(label)}"></video>'
-    )
-    speed = f" Played {made.speed} times as fast as filmed." if made.speed > 1 else ""
-    strip = " The strip over each panel shows the clip's phases and where it is." if inputs.phases else ""
-    caption = join(
-        [
-            "Left, test clip A. Middle, for each frame of A the matched frame of test clip B. Right, B as filmed, "
-            f"started at the same time.{strip}{speed} The match rests on the embeddings alone.",
-            sections.phase_legend(inputs.phases),
-        ]
-    )
-    return figure(player, caption)
-
-
-def _aspect(settings: Mapping[str, Any]) -> float:
-    """Width / height of the videos. Frames are stored as squares; of rendered videos the settings know the shape."""
-    rendering = settings.get("rendering", {})
-    if settings.get("videos", {}).get("source") != "rendered" or not rendering.get("height"):
-        return 1.0
-    return float(rendering["width"] / rendering["height"])
-
-
-def _alignment_section(pair: AlignedPair, compared: int, distance: str) -> Html:
-    svg = figures.similarity_matrix(
-        pair.distances,
-        query_seconds=pair.reference.timestamps,
-        candidate_seconds=pair.other.timestamps,
-        path=pair.path,
-        nearest=pair.nearest(distance=distance),
-        query_name=pair.reference.name,
-        candidate_name=pair.other.name,
-    )
-    ends = [f"{clip.timestamps[-1] - clip.timestamps[0]:.1f} s" for clip in (pair.reference, pair.other)]
-    alternative = (
-        f"Matrix of distances between the frames of {pair.reference.name} ({ends[0]}) and {pair.other.name} "
-        f"({ends[1]}). The warping path runs from the beginning of both to the end of both; matched frames lie "
-        f"{pair.shift_seconds:.2f} s apart on average."
-    )
-    caption = (
-        f"Distance ({distance}) between the embeddings of every frame of A and of B: dark is near. Dots: each frame's "
-        "nearest neighbor, free to go back in time. Line: the dynamic time warping path that the video follows."
-    )
-    pairs = f"{compared:,} {'pair' if compared == 1 else 'pairs'}"
-    how = paragraph(
-        f"How this pair was chosen: of {pairs} of test clips, the third with the lowest cost along the warping path "
-        "was kept (no label was looked at), and of these the pair that is furthest out of step when played as filmed, "
-        f"{pair.shift_seconds:.2f} s on average. The mean distance along the path is {pair.relative_cost:.3f} of the "
-        "mean distance between any two frames of the pair."
-    )
-    charts = element("div", figure(svg_image(svg, alternative=alternative), caption), how, class_="charts")
-    return section("alignment", "Alignment of two test clips", charts)
 
 
 def _document(title: str, body: Html) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+import shlex
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from tcc import figures
-from tcc.report.markup import Html, Number, element, figure, join, paragraph, section, svg_image, table
+from tcc.config import Settings as AllSettings
+from tcc.report.markup import Html, Number, element, figure, foldable, paragraph, section, svg_image, table
 from tcc.report.metrics_table import METRIC_TEXTS
 from tcc.sequences import ClipSequence
 
@@ -29,9 +31,6 @@ _FREE_OPTIONS = (
     ("training", "frame_memory_mb"),
     ("embedding", "batch_frames"),
 )
-_LONGEST_OPEN_TABLE = 12
-# What the records in a metric's details are about.
-_NAMING = ("fraction", "num_videos", "key_event", "boundary", "clip", "phase", "what")
 
 
 def what_was_trained(
@@ -65,9 +64,10 @@ def what_was_trained(
     return f"{trained}. {chosen}. {measured}."
 
 
-def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[str, Any]) -> Tuple[Html, int]:
-    """Loss curve, validation scores, all scores as a table. Returns the section and the number of pictures."""
+def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[str, Any]) -> Html:
+    """Loss curve, validation scores, all scores as a table."""
     pictures = []
+    history = _with_validation(history, selection.get("scores", []))
     if figures.loss_terms(history):
         svg = figures.training_curve(history, chosen_step=selection.get("step"))
         pictures.append(figure(svg_image(svg, alternative=_describe_curve(history)), _curve_caption(history)))
@@ -80,23 +80,13 @@ def training_section(history: Sequence[Mapping[str, Any]], selection: Mapping[st
         svg = figures.checkpoint_scores(scores, chosen_step=selection.get("step"), label=f"{label}, validation")
         caption = f"{label} of each checkpoint on the validation split; the ring marks the chosen one."
         pictures.append(figure(svg_image(svg, alternative=_describe_scores(scores, selection, label)), caption))
-    rows = [_score_row(score, selection.get("step")) for score in scores]
+    validated = any(score.get("validation_loss") is not None for score in scores)
+    rows = [_score_row(score, selection.get("step"), validated=validated) for score in scores]
+    columns = ("step", "score", *(["validation loss"] if validated else []), "remark")
     why = paragraph(f"Checkpoint {selection.get('step')} is used: {selection.get('why', 'no reason recorded')}.")
     charts = element("div", *pictures, class_="charts") if pictures else paragraph("There is no history of losses.")
-    scored = _foldable(f"{label}: score of each checkpoint", ("step", "score", "remark"), rows)
-    return section("training", "Training and choice of the checkpoint", charts, why, scored), len(pictures)
-
-
-def details_section(metrics: Mapping[str, Mapping[str, Any]]) -> Html:
-    """What each metric has to say beyond its value."""
-    blocks = []
-    for name in [*METRIC_TEXTS, *sorted(set(metrics) - set(METRIC_TEXTS))]:
-        details = metrics.get(name, {}).get("details")
-        if details:
-            title = METRIC_TEXTS[name].title if name in METRIC_TEXTS else _words(name)
-            blocks.append(element("div", element("h3", title), *_details(title, details)))
-    told = element("div", *blocks, class_="charts") if blocks else paragraph("No metric has details.")
-    return section("details", "Metrics in detail", told)
+    scored = foldable(f"{label}: score of each checkpoint", columns, rows)
+    return section("training", "Training and choice of the checkpoint", charts, why, scored)
 
 
 def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequence[Mapping[str, str]] = ()) -> Html:
@@ -108,7 +98,7 @@ def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequ
         if left_out
         else paragraph("No clip was left out.")
     )
-    measured = _foldable(f"Test clips: {len(clips)}", ("clip", "frames", "seconds"), rows)
+    measured = foldable(f"Test clips: {len(clips)}", ("clip", "frames", "seconds"), rows)
     warnings = list(dict.fromkeys(text for stage in stages for text in stage.get("result", {}).get("warnings", [])))
     parts = [told]
     if warnings:
@@ -117,22 +107,35 @@ def clips_section(clips: Sequence[ClipSequence], stages: Manifests, checks: Sequ
     if checks:
         titles = [title for title in checks[0] if any(row[title] for row in checks)]
         parts.append(
-            _foldable(f"All clips: {len(checks)}", titles, [[row[title] for title in titles] for row in checks])
+            foldable(f"All clips: {len(checks)}", titles, [[row[title] for title in titles] for row in checks])
         )
     return section("clips", "Clips", *parts)
 
 
 def settings_section(settings: Settings) -> Html:
-    """All settings that a fingerprint covers, as luigi.cfg has them, and how to make this page again."""
+    """How to make this page again in one command, and all settings that a fingerprint covers, as luigi.cfg has them."""
     again = paragraph(
-        "To make this page again, put these settings into ",
-        element("code", "luigi.cfg"),
-        " in the project's folder (paths, and what does not change the result, stand under ",
+        "The command that makes this page again, with all settings that are not the defaults of this version of the project; "
+        "paths, and what does not change the result, stand under ",
         element("a", "This run", href="#run"),
-        ") and run:",
+        ":",
     )
-    settings_text = _settings_text({name: _fixed(name, options) for name, options in settings.items()})
-    return section("settings", "Settings, and how to reproduce this", again, element("pre", COMMAND), settings_text)
+    fixed = {name: _fixed(name, options) for name, options in settings.items()}
+    in_full = paragraph("All settings, as ", element("code", "luigi.cfg"), " has them:")
+    command = element("pre", reproduce_command(settings))
+    return section("settings", "Settings, and how to reproduce this", again, command, in_full, _settings_text(fixed))
+
+
+def reproduce_command(settings: Settings) -> str:
+    """The shell command of this run: what is not a default as an option."""
+    defaults, options = AllSettings().as_dict(), []
+    for name, values in settings.items():
+        for option, value in _fixed(name, values).items():
+            value = tuple(value) if isinstance(value, list) else value
+            if value != defaults.get(name, {}).get(option):
+                options.append(f"--{name}-{option}".replace("_", "-"))
+                options.append(shlex.quote(str(value).lower() if isinstance(value, bool) else _setting(value)))
+    return " ".join([COMMAND, *options])
 
 
 def provenance_section(stages: Manifests) -> Html:
@@ -197,17 +200,6 @@ def _versions(versions: Sequence[Mapping[str, str]]) -> str:
     return ", ".join(f"{package} {' and '.join(found[package])}" for package in sorted(found)) or "not recorded"
 
 
-def phase_legend(phases: Sequence[str]) -> Html:
-    """The phases' colors with their names."""
-    if not phases:
-        return Html("")
-    items = [
-        element("li", element("span", style=f"background:{figures.phase_color(index)}", aria_hidden="true"), phase)
-        for index, phase in enumerate(phases)
-    ]
-    return element("ul", *items, class_="legend", aria_label="colors of the phases")
-
-
 def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
 
@@ -221,11 +213,9 @@ def _seconds(clip: ClipSequence) -> float:
 
 
 def _trained_clips(stages: Manifests) -> int:
-    return sum(
-        stage["result"].get("counts", {}).get("in", 0)
-        for stage in stages
-        if stage["result"].get("stage") == "checkpoints"
-    )
+    """How many clips the model was trained on; other seeds and the ceiling have the same."""
+    trainings = (stage["result"] for stage in stages if stage["result"].get("stage") == "checkpoints")
+    return max((int(result.get("counts", {}).get("in", 0)) for result in trainings), default=0)
 
 
 def _split_clips(stages: Manifests, split: str) -> int:
@@ -245,13 +235,20 @@ def _describe_curve(history: Sequence[Mapping[str, Any]]) -> str:
     name = figures.loss_terms(history)[0]
     first, last = _ends(history, name)
     start, end = (f"{line[name]:.4g} at step {line['step']}" for line in (first, last))
-    return f"Line chart of the {name} over the training: {start}, {end}."
+    told = f"Line chart of the {name.replace('_', ' ')} over the training: {start}, {end}."
+    if name == "loss" and "validation_loss" in figures.loss_terms(history):
+        start, end = (
+            f"{line['validation_loss']:.4g} at step {line['step']}" for line in _ends(history, "validation_loss")
+        )
+        told += f" Loss of the validation clips: {start}, {end}."
+    return told
 
 
 def _curve_caption(history: Sequence[Mapping[str, Any]]) -> str:
-    terms = [name.replace("_", " ") for name in figures.loss_terms(history)]
+    terms = [name.replace("_", " ") for name in figures.loss_terms(history) if name != "validation_loss"]
     beside = f", beside it {', '.join(terms[1:])}" if len(terms) > 1 else ""
-    return f"The {terms[0]} of each step (thin) and its running median (thick){beside}."
+    validated = " Dots: the loss of the validation clips." if "validation_loss" in figures.loss_terms(history) else ""
+    return f"The {terms[0]} of each step (thin) and its running median (thick){beside}.{validated}"
 
 
 def _describe_scores(scores: Sequence[Mapping[str, Any]], selection: Mapping[str, Any], label: str) -> str:
@@ -263,99 +260,29 @@ def _describe_scores(scores: Sequence[Mapping[str, Any]], selection: Mapping[str
     return f"Line chart of {label} on the validation split: {', '.join(points)}."
 
 
-def _score_row(score: Mapping[str, Any], chosen: Any) -> Sequence[Any]:
-    value = score.get("value")
+def _with_validation(
+    history: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    """The history, and behind it the validation losses of the checkpoints unless the training measured its own."""
+    if any(line.get("validation_loss") is not None for line in history):
+        return history
+    measured = [score for score in scores if score.get("validation_loss") is not None]
+    return [*history, *({"step": one["step"], "validation_loss": one["validation_loss"]} for one in measured)]
+
+
+def _score_row(score: Mapping[str, Any], chosen: Any, *, validated: bool) -> Sequence[Any]:
     remarks = [remark for remark in ("chosen" if score["step"] == chosen else "", score.get("reason") or "") if remark]
-    return score["step"], "undefined" if value is None else Number(f"{value:.4f}"), ", ".join(remarks)
+    losses = [_score(score.get("validation_loss"))] if validated else []
+    return score["step"], _score(score.get("value")), *losses, ", ".join(remarks)
 
 
-def _foldable(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, longest_open: int = _LONGEST_OPEN_TABLE
-) -> Html:
-    """A table; a long one is folded behind its caption."""
-    made = table(caption, columns, rows)
-    if len(rows) <= longest_open:
-        return made
-    return element("details", element("summary", caption), made)
-
-
-def _details(title: str, details: Mapping[str, Any], *, heading: str = "") -> Iterator[Html]:
-    """Single values in one line, lists of records as tables, the rest nested."""
-    single = [f"{_words(key)}: {_as_text(value)}" for key, value in details.items() if _is_single(value)]
-    if single:
-        yield paragraph(*([element("b", heading), ". "] if heading else []), "; ".join(single) + ".")
-    for key, value in details.items():
-        caption = f"{title}, {_words(key)}"
-        if key == "confusion" and details.get("phases"):
-            yield _confusion(caption, details["phases"], value)
-        elif isinstance(value, Mapping) and value:
-            yield join(_details(caption, value, heading=_words(key).capitalize()))
-        elif _is_records(value):
-            columns = _record_columns(value)
-            rows = [[_as_cell(record.get(column)) for column in columns] for record in value]
-            longest = 0 if key == "undefined" else _LONGEST_OPEN_TABLE
-            yield _foldable(caption, [_words(column) for column in columns], rows, longest_open=longest)
-
-
-def _record_columns(records: Sequence[Mapping[str, Any]]) -> List[str]:
-    """The keys of all records, first what a record is about: it names the row."""
-    keys = list(dict.fromkeys(key for record in records for key in record))
-    return sorted(keys, key=lambda key: key not in _NAMING)
-
-
-def _confusion(caption: str, phases: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
-    rows = [(phase, *row) for phase, row in zip(phases, counts)]
-    return table(
-        f"{caption}: frames of each true phase (rows) by predicted phase (columns)",
-        ("true \\ predicted", *phases),
-        rows,
-    )
-
-
-def _is_single(value: Any) -> bool:
-    return (
-        not isinstance(value, Mapping)
-        and not _is_records(value)
-        and not (_is_list(value) and value and _is_list(value[0]))
-    )
-
-
-def _is_records(value: Any) -> bool:
-    return _is_list(value) and bool(value) and all(isinstance(item, Mapping) for item in value)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))
-
-
-def _words(name: str) -> str:
-    return {"interval_95": "95 % interval", "num_videos": "labelled clips"}.get(name, name.replace("_", " "))
-
-
-def _as_cell(value: Any) -> Any:
-    """A value in a table: numbers with three decimals, as in the table of metrics; an interval by its ends."""
-    if isinstance(value, float):
-        return Number(f"{value:.3f}".replace("-", "−"))
-    if _is_list(value) and len(value) == 2 and all(isinstance(item, float) for item in value):
-        return Number(f"{_as_cell(value[0])} to {_as_cell(value[1])}")
-    return value if isinstance(value, int) else _as_text(value)
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    if _is_list(value):
-        return ", ".join(_as_text(item) for item in value) or "none"
-    return str(value)
+def _score(value: Optional[float]) -> Any:
+    return "undefined" if value is None else Number(f"{value:.4f}")
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     first = [name for name in ("in", "out", "skipped") if name in counts]
-    return ", ".join(f"{counts[name]} {_words(name)}" for name in [*first, *sorted(set(counts) - set(first))])
+    return ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in [*first, *sorted(set(counts) - set(first))])
 
 
 def _left_out(stages: Manifests) -> Iterator[Sequence[str]]:
@@ -390,4 +317,4 @@ def _settings_text(settings: Settings) -> Html:
 
 
 def _setting(value: Any) -> str:
-    return ", ".join(str(item) for item in value) if _is_list(value) else str(value)
+    return ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)

@@ -39,9 +39,10 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .metrics th, .metrics td { padding: .36rem .4rem; }
 .metrics tr > :first-child { padding-left: 0; }
 .metrics tbody th { min-width: 12rem; }
-.metrics thead tr:first-child > * { border-bottom: 0; padding-bottom: 0; }
+.metrics thead tr.groups > * { border-bottom: 0; padding-bottom: 0; }
 .metrics thead th[scope=colgroup] { text-align: left; color: var(--faint); font-weight: 400; }
 .metrics td, .metrics thead th + th[scope=col] { text-align: right; }
+.metrics thead th { line-height: 1.25; }
 .metrics td { white-space: nowrap; }
 .metrics tbody th { line-height: 1.3; }
 .metrics tbody th b { font-weight: 600; }
@@ -50,8 +51,12 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .metrics td.undefined { white-space: normal; }
 .metrics td[colspan].undefined { text-align: left; }
 .undefined, .warning { color: var(--warn); }
+.which { display: block; font-size: .72rem; line-height: 1.2; color: var(--faint); white-space: normal; }
+.metrics .ceiling { border-left: 3px double var(--faint); padding-left: .6rem; }
 .best { display: block; font-size: .72rem; line-height: 1.2; letter-spacing: .02em; }
 .interval { display: block; font-size: .75rem; line-height: 1.25; color: var(--faint); white-space: nowrap; }
+.notes table { color: var(--ink); }
+.notes small { color: var(--faint); }
 .notes { font-size: .85rem; color: var(--faint); }
 .notes p, .notes li { max-width: 62rem; }
 .notes ol { padding-left: 1.3rem; margin: 0 0 .8rem; }
@@ -69,6 +74,13 @@ video { width: 100%; background: #fff; border: 1px solid var(--line); }
 .charts > * { min-width: 0; }
 .charts > div > h3 { margin-top: 0; }
 .charts img { width: 100%; max-width: 36rem; }
+.wide img, .wide video { width: 100%; max-width: 62rem; }
+.tall img { width: 100%; max-width: 44rem; }
+.multiples { display: grid; gap: 1rem 1.5rem; align-items: end;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
+.multiples img { width: 100%; max-width: 30rem; }
+.frame img { max-width: none; }
+.frame small { display: block; white-space: nowrap; }
 pre { margin: 0 0 1rem; padding: .8rem 1rem; background: var(--tint); overflow-x: auto; font-size: .82rem;
   line-height: 1.45;
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }

@@ -19,7 +19,7 @@ ALLOWED = {
     "tcc/video": ("tcc.video", *FOUNDATION),
     "tcc/rendering": ("tcc.rendering", "tcc.video", *FOUNDATION),
     "tcc/weights": ("tcc.weights", *FOUNDATION),
-    "tcc/report": ("tcc.report", "tcc.figures", "tcc.alignment", *FOUNDATION),
+    "tcc/report": ("tcc.report", "tcc.figures", "tcc.alignment", "tcc.evaluation", *FOUNDATION),
     "tcc/models": ("tcc.models", "tcc.device", "tcc.video.shards", *FOUNDATION),
     "tcc/dataset": ("tcc.dataset", "tcc.video.shards", *FOUNDATION),
 }

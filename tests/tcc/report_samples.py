@@ -40,14 +40,16 @@ def make_clips(*, count: int = 4, labelled: bool = True) -> List[ClipSequence]:
 
 
 def make_metric(name: str, value: Any, **changes: Any) -> Dict[str, Any]:
-    """One metric's JSON with five baselines."""
+    """One metric's JSON with seven baselines."""
     numbers = {"clock_index": 0.71, "clock_length": 0.8123, "features_pool": 0.5, "features_grid": 0.58}
-    numbers["features_grid_pca"] = 0.6149
+    numbers.update(features_grid_pca=0.6149, untrained=0.45, supervised=0.97)
     metric = {
         "metric": name,
         "protocol": "tcc-svm v1",
         "split": "test",
         "value": value,
+        "interval": None,
+        "interval_over": "",
         "count": 12,
         "undefined": [],
         "details": {"unit": "share of frames", "count_of": "ordered pairs of clips"},
@@ -57,19 +59,17 @@ def make_metric(name: str, value: Any, **changes: Any) -> Dict[str, Any]:
 
 
 def make_metrics() -> Dict[str, Dict[str, Any]]:
-    """The six metrics; a baseline of one and the value of another are undefined."""
-    metrics = {
-        name: make_metric(name, 0.9 + index / 100)
-        for index, name in enumerate(("phase_classification", "kendalls_tau", "phase_agreement"))
-    }
+    """All metrics; a baseline of one and the value of another are undefined."""
+    names = ("phase_classification", "linear_classification", "kendalls_tau", "retrieval", "phase_agreement")
+    metrics = {name: make_metric(name, 0.9 + index / 100) for index, name in enumerate(names)}
     metrics["phase_classification"]["details"].update(
         fractions=[{"fraction": 0.1, "value": 0.71}, {"fraction": 1.0, "value": 0.9}],
         phases=PHASES,
         confusion=[[31, 2, 0], [1, 28, 3], [0, 0, 30]],
     )
-    few = make_metric("few_shot_classification", 0.83)
+    metrics["linear_classification"]["details"].update(phases=PHASES, confusion=[[30, 3, 0], [0, 32, 0], [0, 0, 30]])
+    few = make_metric("few_shot_classification", 0.83, interval=[0.81, 0.85], interval_over="episodes")
     few["details"] = {"count_of": "episodes", "value_at_videos": 10}
-    few.update(interval=[0.81, 0.85], interval_over="episodes")
     progression = make_metric("phase_progression", None)
     progression["undefined"] = [{"what": "all", "reason": "no test clip has every phase"}]
     progression["baselines"]["clock_index"] = {"value": None, "undefined": [{"what": "all", "reason": "constant"}]}
@@ -83,8 +83,55 @@ def make_metrics() -> Dict[str, Dict[str, Any]]:
         "count": 12,
         "undefined": [],
     }
+    metrics["phase_agreement"]["details"]["dtw"] = {"value": 0.95, "count": 6, "pairs": 6, "pairs_in_all": 12}
+    metrics["phase_agreement"]["baselines"]["supervised"]["details"] = {"dtw": {"value": 0.99, "count": 6}}
     boundary = make_metric("boundary_transfer", 0.134)
-    return {**metrics, "few_shot_classification": few, "phase_progression": progression, "boundary_transfer": boundary}
+    alignment = make_metric("alignment", 0.05)
+    alignment["details"].update(nearest_neighbor=_errors(0.05, 0.31, 0.12), dtw=_errors(0.04, 0.25, 0.0))
+    more = {"boundary_transfer": boundary, "alignment": alignment, "collapse": make_collapse()}
+    return {**metrics, "few_shot_classification": few, "phase_progression": progression, **more}
+
+
+def make_collapse() -> Dict[str, Any]:
+    """The check for collapse, of the model and of one baseline that is collapsed."""
+    collapse = make_metric("collapse", 0.97)
+    collapse["details"] = {
+        "neighbor_entropy": 0.97,
+        "embedding_variance": 1.234,
+        "effective_rank": 11.5,
+        "undefined_tau_share": 0.0,
+        "constant_clips": 0,
+    }
+    flat = {"neighbor_entropy": 0.0, "embedding_variance": 1e-9, "effective_rank": 1.0, "undefined_tau_share": 1.0}
+    collapse["baselines"] = {"untrained": {"value": 0.0, "undefined": [], "details": {**flat, "constant_clips": 4}}}
+    return collapse
+
+
+def make_seeds(metric: Dict[str, Any], values: Sequence[Any]) -> Dict[str, Any]:
+    """The metric of several seeds, as `combine_seeds` makes it; seed k's details say so in "seed_says"."""
+    undefined = [[] if value is not None else [{"what": "all", "reason": "collapsed"}] for value in values]
+    seeds = [
+        {
+            "seed": seed,
+            "value": value,
+            "interval": None,
+            "count": 12,
+            "undefined": undefined[seed],
+            "details": {**metric["details"], "seed_says": seed},
+        }
+        for seed, value in enumerate(values)
+    ]
+    whole = None not in values
+    return {
+        **metric,
+        "value": float(np.mean(values)) if whole else None,
+        "interval": [min(values) - 0.1, max(values) + 0.1] if whole else None,
+        "interval_over": "seeds",
+        "undefined": [
+            {**entry, "what": f"seed {seed}, all"} for seed in range(len(values)) for entry in undefined[seed]
+        ],
+        "seeds": seeds,
+    }
 
 
 def make_stages(*, seconds: float = 3.25, host: str = "amber") -> List[Dict[str, Any]]:
@@ -111,8 +158,11 @@ def make_history(*, steps: int = 300) -> List[Dict[str, Any]]:
 
 def make_selection() -> Dict[str, Any]:
     """Three scored checkpoints and an undefined one."""
-    scores = [{"step": step, "value": value, "reason": ""} for step, value in ((200, 0.91), (300, 0.88))]
-    scores.insert(0, {"step": 100, "value": None, "reason": "all embeddings are alike"})
+    scores = [
+        {"step": 100, "value": None, "reason": "all embeddings are alike", "validation_loss": None},
+        {"step": 200, "value": 0.91, "reason": "", "validation_loss": 1.2},
+        {"step": 300, "value": 0.88, "reason": "", "validation_loss": 1.35},
+    ]
     why = "highest Kendall's tau on the validation split (0.9100)"
     return {"rule": "kendalls_tau", "step": 200, "why": why, "scores": scores}
 
@@ -127,11 +177,16 @@ def make_inputs(**changes: Any) -> ReportInputs:
         "history": make_history(),
         "selection": make_selection(),
         "clips": clips,
-        "frames": {clip.name: draw_frames(clip) for clip in clips},
+        "training_clips": make_clips(count=5, labelled=bool(changes.get("phases", PHASES))),
+        "frames": changes["frames"] if "frames" in changes else {clip.name: draw_frames(clip) for clip in clips},
         "phases": PHASES,
         "stages": make_stages(),
     }
     return ReportInputs(**{**fields, **changes})
+
+
+def _errors(progress: float, seconds: float, cycle: float) -> Dict[str, Any]:
+    return {"progress_error": progress, "time_error_seconds": seconds, "cycle_error_seconds": cycle}
 
 
 def _draw(progress: float, pixels: int) -> bytes:

@@ -34,10 +34,36 @@ def matrix(**changes) -> str:
     return figures.similarity_matrix(**{**arguments, **changes})
 
 
+TAUS = np.array([[np.nan, 0.9, -0.3], [0.8, np.nan, np.nan], [-0.5, 0.1, np.nan]])
+
+
+def progression(**changes) -> str:
+    seconds = np.arange(10) / 10
+    truth = np.stack([seconds - 0.3, seconds - 0.7], axis=1)
+    arguments = {"truth": truth, "predicted": truth + 0.05, "events": ["a → b", "b → c"]}
+    return figures.progression(seconds, **{**arguments, **changes})
+
+
+def phase_map(**changes) -> str:
+    points = np.random.default_rng(0).normal(size=(30, 2))
+    arguments = {"labels": np.arange(30) % 4 - 1, "phases": ["a", "b", "c"], "explained": (0.6, 0.25)}
+    return figures.map_by_phase(changes.pop("points", points), **{**arguments, **changes})
+
+
+def time_map(points=None) -> str:
+    points = np.random.default_rng(0).normal(size=(30, 2)) if points is None else points
+    return figures.map_by_time(points, shares=np.linspace(0, 1, 30), explained=(0.6, 0.25))
+
+
 CHARTS = {
     "training_curve": lambda: figures.training_curve(make_history(), chosen_step=200),
     "checkpoint_scores": lambda: figures.checkpoint_scores(make_selection()["scores"], chosen_step=200, label="tau"),
     "similarity_matrix": matrix,
+    "confusion_matrix": lambda: figures.confusion_matrix([[3, 1], [0, 0]], phases=["a", "$b$ <i>"]),
+    "progression": lambda: progression(),
+    "tau_matrix": lambda: figures.tau_matrix(TAUS, names=["a", "b", "$c$"], outliers=["b"]),
+    "map_by_phase": lambda: phase_map(),
+    "map_by_time": lambda: time_map(),
 }
 
 
@@ -125,3 +151,47 @@ def test_text_image_stays_inside_its_box():
 
 def test_text_image_of_nothing_is_white():
     assert (figures.text_image("", width=30, height=20) == 255).all()
+
+
+def test_confusion_matrix_has_shares_and_numbers_and_a_dash_for_a_phase_without_frames():
+    text = text_of(CHARTS["confusion_matrix"]())
+    for part in ("0.75 3", "0.25 1", "– –", "$b$ <i>", "true phase"):
+        assert part in text
+
+
+def test_tau_matrix_hatches_what_is_undefined_and_stars_the_outliers():
+    svg = CHARTS["tau_matrix"]()
+    assert "pattern" in svg and "★ b" in text_of(svg)
+
+
+def test_progression_names_its_events():
+    text = text_of(progression())
+    assert "a → b" in text and "b → c" in text and "truth" in text
+
+
+def test_maps_name_phases_variance_and_time():
+    for svg in (phase_map(), time_map()):
+        text = text_of(svg)
+        assert "first component (60% of the variance)" in text and "second component (25%)" in text
+    assert "no label a b c" in text_of(phase_map())
+    assert "time, share of the clip" in text_of(time_map())
+
+
+def test_map_without_phases():
+    assert "no label" in text_of(phase_map(labels=np.full(30, -1), phases=[]))
+
+
+@pytest.mark.parametrize(
+    ("draw", "axes"),
+    [
+        (lambda: figures.confusion_matrix([1, 2], phases=["a", "b"]), r"counts: expected \[K, K\]"),
+        (lambda: progression(truth=np.zeros(10)), r"truth: expected \[T, K-1\]"),
+        (lambda: progression(predicted=np.zeros(10)), r"predicted: expected \[T, K-1\]"),
+        (lambda: figures.tau_matrix(np.zeros(3), names=["a"] * 3), r"taus: expected \[N, N\]"),
+        (lambda: phase_map(points=np.zeros(30)), r"points: expected \[N, 2\]"),
+        (lambda: time_map(np.zeros(30)), r"points: expected \[N, 2\]"),
+    ],
+)
+def test_what_is_no_matrix_is_refused(draw, axes):
+    with pytest.raises(ShapeError, match=axes):
+        draw()

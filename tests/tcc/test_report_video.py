@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tcc.errors import ShapeError, VideoError
-from tcc.report import align_pair, choose_pair, write_aligned_video
+from tcc.report import align_all, align_pair, choose_grid, choose_pair, write_aligned_video, write_grid_video
 from tcc.report.alignment_pair import LONGEST
 from tcc.sequences import ClipSequence
 from tests.tcc.report_samples import PHASES, draw_frames, make_clip, make_clips
@@ -73,16 +73,29 @@ def test_a_long_clip_is_thinned_out():
     np.testing.assert_array_equal(pair.reference.timestamps, long.timestamps[pair.reference_steps])
 
 
-# Which pair.
+def test_a_turned_pair_is_the_pair_seen_from_the_other_clip():
+    pair = align_pair(*two_clips())
+    turned = pair.turned()
+    assert (turned.reference.name, turned.other.name) == (pair.other.name, pair.reference.name)
+    for step, match in enumerate(turned.matches):
+        on_path = [row for row, column in zip(*pair.path) if column == step]
+        assert match == on_path[len(on_path) // 2]
+    again = turned.turned()
+    np.testing.assert_array_equal(again.matches, pair.matches)
+    np.testing.assert_array_equal(again.distances, pair.distances)
+
+
+# Which pair, and which clips for the grid.
 
 
 def test_the_same_pair_whatever_the_order_of_the_clips():
     clips = make_clips(count=6)
-    expected, compared = choose_pair(clips)
+    pairs = align_all(clips)
+    expected = choose_pair(pairs)
     random.Random(0).shuffle(clips)
-    again, _ = choose_pair(clips)
+    again = choose_pair(align_all(clips))
     assert (again.reference.name, again.other.name) == (expected.reference.name, expected.other.name)
-    assert compared == 15
+    assert len(pairs) == 15
 
 
 def test_the_pair_is_aligned_well_and_out_of_step():
@@ -90,42 +103,82 @@ def test_the_pair_is_aligned_well_and_out_of_step():
     noise = np.random.default_rng(0).normal(size=(90, 3)) * 5
     clips = [make_clip(f"{pace}", length=50, pace=pace) for pace in (1.0, 1.02, 1.6, 2.4)]
     clips.append(ClipSequence("noise", np.arange(90) / 10, np.zeros(90, np.int64), noise))
-    pair, compared = choose_pair(clips)
-    assert compared == 10
+    pairs = align_all(clips)
+    assert len(pairs) == 10
+    pair = choose_pair(pairs)
     assert "noise" not in (pair.reference.name, pair.other.name)
     assert {pair.reference.name, pair.other.name} != {"1.0", "1.02"}
 
 
 def test_the_reference_is_the_longer_clip():
-    pair, _ = choose_pair(list(two_clips())[::-1])
+    (pair,) = align_all(list(two_clips())[::-1])
     assert pair.reference.name == "slow.mp4"
 
 
 def test_at_most_sixteen_clips_are_compared():
-    _, compared = choose_pair([make_clip(f"{index:02d}", length=10 + index, pace=1.0) for index in range(30)])
-    assert compared == 16 * 15 // 2
+    pairs = align_all([make_clip(f"{index:02d}", length=10 + index, pace=1.0) for index in range(30)])
+    assert len(pairs) == 16 * 15 // 2
 
 
 def test_clips_that_cannot_be_aligned_or_shown_are_left_out():
     clips = make_clips(count=4)
     clips[0].values[3] = np.nan
-    pair, compared = choose_pair(clips, playable={clip.name for clip in clips[:3]})
-    assert compared == 1
+    (pair,) = align_all(clips, playable={clip.name for clip in clips[:3]})
     assert {pair.reference.name, pair.other.name} == {"clip_01.mp4", "clip_02.mp4"}
 
 
 def test_one_clip_is_no_pair():
     with pytest.raises(VideoError, match=r"takes two clips .* there are 1 of 1: give the test split more clips"):
-        choose_pair(make_clips(count=1))
+        align_all(make_clips(count=1))
 
 
 def test_collapsed_embeddings_still_give_a_pair():
     clips = [ClipSequence(name, np.arange(8) / 10, np.zeros(8, np.int64), np.ones((8, 3))) for name in ("a", "b", "c")]
-    pair, _ = choose_pair(clips)
+    pair = choose_pair(align_all(clips))
     assert (pair.reference.name, pair.other.name) == ("a", "b")
 
 
-# The video.
+def slow_medoid(clips):
+    """The clip with the lowest mean cost: every pair by itself."""
+    means = {}
+    for clip in clips:
+        costs = []
+        for other in clips:
+            if other is not clip:
+                longer, shorter = sorted((clip, other), key=lambda one: (-len(one), one.name))
+                costs.append(align_pair(longer, shorter).relative_cost)
+        means[clip.name] = np.mean(costs)
+    return min(means, key=means.get), means
+
+
+def test_the_reference_of_the_grid_is_the_medoid_whatever_the_order_of_the_clips():
+    rng = np.random.default_rng(0)
+    clips = [make_clip(f"{k}", length=24 + 6 * k, pace=0.6 + 0.3 * k) for k in range(6)]
+    for number, clip in enumerate(clips):
+        clip.values[:] += rng.normal(size=clip.values.shape) * (0.05, 0.3, 0.02, 0.2, 0.1, 0.4)[number]
+    medoid, means = slow_medoid(clips)
+    for _ in range(3):
+        grid = choose_grid(align_all(clips))
+        assert grid.reference.name == medoid
+        assert grid.mean_cost == pytest.approx(means[medoid])
+        assert [pair.relative_cost for pair in grid.pairs] == sorted(pair.relative_cost for pair in grid.pairs)
+        assert {clip.name for clip in grid.others} == set(means) - {medoid}
+        random.Random(1).shuffle(clips)
+
+
+def test_the_grid_shows_eight_others_with_the_best_and_the_worst():
+    rng = np.random.default_rng(0)
+    clips = [make_clip(f"{k:02d}", length=30 + k, pace=1.0) for k in range(12)]
+    for number, clip in enumerate(clips):
+        clip.values[:] += rng.normal(size=clip.values.shape) * 0.02 * (1 + number)
+    pairs = align_all(clips)
+    grid = choose_grid(pairs)
+    costs = [pair.relative_cost for pair in pairs if grid.reference.name in (pair.reference.name, pair.other.name)]
+    assert len(grid.pairs) == 8
+    assert (grid.pairs[0].relative_cost, grid.pairs[-1].relative_cost) == (min(costs), max(costs))
+
+
+# The videos.
 
 
 def test_the_video_decodes_to_what_was_promised(tmp_path):
@@ -228,3 +281,59 @@ def test_a_damaged_frame_is_named_and_no_video_is_left(tmp_path):
     with pytest.raises(VideoError, match=r"clip fast\.mp4: a frame is not a readable JPEG"):
         write_aligned_video(tmp_path / "a.mp4", pair, frames, fps=10, pixels=32)
     assert not (tmp_path / "a.mp4").exists()
+
+
+def grid_of(clips, path, *, pixels=PIXELS, **options):
+    grid = choose_grid(align_all(clips))
+    frames = {clip.name: draw_frames(clip, pixels=pixels) for clip in clips}
+    return grid, write_grid_video(path, grid, frames, fps=10.0, pixels=pixels, phases=PHASES, **options)
+
+
+def tiles_of(picture, columns, rows, pixels=PIXELS):
+    """The pictures in the tiles, row by row."""
+    tile_height = (len(picture) - GAP) // rows
+    return [
+        picture[(row + 1) * tile_height - pixels : (row + 1) * tile_height, GAP + column * (pixels + GAP) :][:, :pixels]
+        for row in range(rows)
+        for column in range(columns)
+    ]
+
+
+@pytest.mark.parametrize(("count", "columns", "rows"), [(2, 2, 1), (3, 3, 1), (4, 2, 2), (6, 3, 2), (12, 3, 3)])
+def test_every_tile_is_in_step_with_the_reference(tmp_path, count, columns, rows):
+    clips = make_clips(count=count)
+    grid, made = grid_of(clips, tmp_path / "a.mp4")
+    pictures = read(tmp_path / "a.mp4")
+    assert len(pictures) == made.num_frames == len(grid.reference) + 6
+    assert pictures[0].shape == (made.height, made.width, 3)
+    assert made.width == columns * (PIXELS + GAP) + GAP
+    apart = []
+    for picture in pictures[:: len(pictures) // 6]:
+        reference, *others = (ball_place(tile) for tile in tiles_of(picture, columns, rows)[: 1 + len(grid.others)])
+        apart += [abs(place - reference) for place in others]
+    assert np.mean(apart) < 2
+
+
+def test_the_reference_is_framed(tmp_path):
+    grid_of(make_clips(count=4), tmp_path / "a.mp4")
+    picture = read(tmp_path / "a.mp4")[0].max(axis=2)
+    assert picture[len(picture) // 4, GAP - 2] < 60
+    assert picture[len(picture) // 4, GAP + PIXELS + GAP - 2] > 200
+
+
+def test_the_same_grid_has_the_same_bytes(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        grid_of(make_clips(count=4), tmp_path / name)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_even_noise_fits_into_the_bytes_that_are_allowed(tmp_path):
+    rng = np.random.default_rng(0)
+    clips = make_clips(count=9)
+    noise = [cv2.imencode(".jpg", rng.integers(0, 256, (64, 64, 3), np.uint8))[1].tobytes() for _ in range(8)]
+    frames = {clip.name: [noise[(3 * k + len(clip)) % 8] for k in range(len(clip))] for clip in clips}
+    grid = choose_grid(align_all(clips))
+    write_grid_video(tmp_path / "a.mp4", grid, frames, fps=10.0, pixels=PIXELS, max_bytes=10**9)
+    free = (tmp_path / "a.mp4").stat().st_size
+    write_grid_video(tmp_path / "a.mp4", grid, frames, fps=10.0, pixels=PIXELS, max_bytes=free // 20)
+    assert (tmp_path / "a.mp4").stat().st_size <= free // 20
