@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO, Iterable, Optional, Tuple, Union
+from typing import Any, BinaryIO, Callable, Iterable, Optional, Tuple, Union
 
 import numpy as np
 
@@ -67,11 +67,23 @@ def subtract(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 def mean_over_time(values: Any) -> np.ndarray:
     """Mean over the first axis, float32, summed frame after frame: values in memory and on disk give the same bits."""
-    total: Optional[np.ndarray] = None
-    for start in range(0, len(values), _FRAMES_PER_READ):
-        frames = np.asarray(values[start : start + _FRAMES_PER_READ], np.float32)
-        total = np.add.reduce(frames if total is None else np.concatenate([total[np.newaxis], frames]), axis=0)
+    (total,) = sum_in_pieces(values, lambda frames: (frames.astype(np.float32),))
     return total / np.float32(len(values))
+
+
+def sum_in_pieces(values: Any, summands: Callable[[np.ndarray], Tuple[np.ndarray, ...]]) -> Tuple[np.ndarray, ...]:
+    """Sums over the first axis, row after row as NumPy's of everything at once, of values [T, ...] read in pieces.
+
+    Args:
+      summands: from a piece of the values, of some hundred frames, one or more arrays [rows, ...] to be summed.
+    """
+    totals: Tuple[np.ndarray, ...] = ()
+    for start in range(0, len(values), _FRAMES_PER_READ):
+        rows = summands(np.asarray(values[start : start + _FRAMES_PER_READ]))
+        if totals:
+            rows = tuple(np.concatenate([total[np.newaxis], more]) for total, more in zip(totals, rows))
+        totals = tuple(np.add.reduce(one, axis=0) for one in rows)
+    return totals
 
 
 def open_member(path: Union[str, Path], name: str) -> StoredValues:

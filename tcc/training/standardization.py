@@ -8,6 +8,7 @@ import numpy as np
 
 from tcc.dataset import Clips, FeatureClips
 from tcc.models import pool_to_grid
+from tcc.stored_values import sum_in_pieces
 
 _FRAMES_PER_CLIP = 8
 
@@ -26,18 +27,24 @@ def channel_statistics(encoder: Any, source: Clips) -> Tuple[np.ndarray, np.ndar
     total, squares, count = np.zeros(1), np.zeros(1), 0
     features_of = _stored_features if isinstance(source, FeatureClips) else _backbone_features(encoder)
     for clip in range(len(source)):
-        values = np.asarray(features_of(source, clip), np.float64)
-        values = values.reshape(-1, values.shape[-1])
-        total, squares, count = total + values.sum(axis=0), squares + np.square(values).sum(axis=0), count + len(values)
+        values = features_of(source, clip)
+        clip_total, clip_squares = sum_in_pieces(values, _rows_and_squares)
+        count += int(np.prod(values.shape[:-1]))
+        total, squares = total + clip_total, squares + clip_squares
     mean = total / count
     return mean, np.sqrt(np.maximum(squares / count - np.square(mean), 0))
 
 
-def _stored_features(source: Clips, clip: int) -> np.ndarray:
-    return source.gather(clip, np.arange(source.lengths[clip]))
+def _rows_and_squares(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    rows = values.astype(np.float64).reshape(-1, values.shape[-1])
+    return rows, np.square(rows)
 
 
-def _backbone_features(encoder: Any) -> Callable[[Clips, int], np.ndarray]:
+def _stored_features(source: Any, clip: int) -> Any:
+    return source.values[clip]
+
+
+def _backbone_features(encoder: Any) -> Callable[[Any, int], Any]:
     def features(source: Clips, clip: int) -> np.ndarray:
         spread = np.linspace(0, source.lengths[clip] - 1, _FRAMES_PER_CLIP).round().astype(np.int64)
         values = encoder.backbone(source.gather(clip, spread), training=False)
