@@ -40,6 +40,26 @@ class _Frames(NamedTuple):
     bounds: np.ndarray
 
 
+class _Moments(NamedTuple):
+    """Sums over frames: their number, of x, of y, of x x^T and of x y^T."""
+
+    num_frames: int
+    embeddings: np.ndarray
+    targets: np.ndarray
+    gram: np.ndarray
+    products: np.ndarray
+
+    def plus(self, other: _Moments) -> _Moments:
+        """The sums over both."""
+        return _Moments(
+            self.num_frames + other.num_frames,
+            self.embeddings + other.embeddings,
+            self.targets + other.targets,
+            self.gram + other.gram,
+            self.products + other.products,
+        )
+
+
 class ClipProgression(NamedTuple):
     """What a regression predicts for one clip, beside the truth, shares of the clip's length: see `phase_progression`.
 
@@ -88,9 +108,7 @@ def phase_progression(
     largest = largest_number(train_frames.embeddings)
     _move_to_origin(train_frames, test_frames)
     with one_blas_thread():
-        fractions = [
-            _fit(train_frames, test_frames, fraction, largest) for fraction in ascending_fractions(train_fractions)
-        ]
+        fractions = _fit_each(train_frames, test_frames, ascending_fractions(train_fractions), largest)
     undefined += [left_out(f"fraction {entry['fraction']:g}", CONSTANT) for entry in fractions if "scores" not in entry]
     if "scores" not in fractions[-1]:  # a smaller fraction is part of the largest
         raise nothing_left(METRIC, "fraction", undefined)
@@ -161,8 +179,19 @@ def least_squares(embeddings: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarr
     Args: embeddings [N, D] and targets [N, K] near the origin: sums of squares that are much larger than the variance
       lose its digits.
     """
-    mean, target_mean = embeddings.mean(axis=0), targets.mean(axis=0)
-    weights = _solve_normal_equations(embeddings, targets) if len(embeddings) > len(mean) else None
+    enough = len(embeddings) > embeddings.shape[1]
+    return _least_squares(embeddings, targets, _moments(embeddings, targets) if enough else None)
+
+
+def _least_squares(
+    embeddings: np.ndarray, targets: np.ndarray, moments: Optional[_Moments]
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The same with the sums over the frames where there are more of them than dimensions."""
+    if moments is None:
+        mean, target_mean, weights = embeddings.mean(axis=0), targets.mean(axis=0), None
+    else:
+        mean, target_mean = moments.embeddings / moments.num_frames, moments.targets / moments.num_frames
+        weights = _solve_normal_equations(moments)
     if weights is None:
         weights = _smallest_weights(embeddings - mean, targets - target_mean)
     return weights, target_mean - mean @ weights
@@ -204,16 +233,28 @@ def _why_without_key_events(clip: ClipSequence, phases: Sequence[str]) -> Option
     return next((boundary for boundary in boundaries if isinstance(boundary, str)), None)
 
 
-def _fit(train: _Frames, test: _Frames, fraction: float, largest: float) -> Dict[str, Any]:
-    num_clips = first_fraction(len(train.bounds) - 1, fraction)
-    end = train.bounds[num_clips]
-    entry: Dict[str, Any] = {"fraction": fraction, "train_clips": num_clips}
+def _fit_each(train: _Frames, test: _Frames, fractions: Sequence[float], largest: float) -> List[Dict[str, Any]]:
+    """Fits on the first clips of each of the ascending fractions; the sums of one are begun with those of the one before."""
+    entries: List[Dict[str, Any]] = []
+    moments: Optional[_Moments] = None
+    summed = 0  # frames
+    for fraction in fractions:
+        num_clips = first_fraction(len(train.bounds) - 1, fraction)
+        end = int(train.bounds[num_clips])
+        if end > train.embeddings.shape[1]:
+            more = _moments(train.embeddings[summed:end], train.targets[summed:end])
+            moments, summed = more if moments is None else moments.plus(more), end
+        entries.append({"fraction": fraction, "train_clips": num_clips, **_fit(train, test, end, moments, largest)})
+    return entries
+
+
+def _fit(train: _Frames, test: _Frames, end: int, moments: Optional[_Moments], largest: float) -> Dict[str, Any]:
     if is_constant(train.embeddings[:end], largest=largest):
-        return entry
-    weights, offsets = least_squares(train.embeddings[:end], train.targets[:end])
+        return {}
+    weights, offsets = _least_squares(train.embeddings[:end], train.targets[:end], moments)
     train_scores, _ = _score(train.embeddings[:end] @ weights + offsets, train.targets[:end])
     scores, errors = _score(test.embeddings @ weights + offsets, test.targets)
-    return {**entry, "train_scores": train_scores, "scores": scores, "errors": errors}
+    return {"train_scores": train_scores, "scores": scores, "errors": errors}
 
 
 def _score(predicted: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -230,11 +271,17 @@ def _describe(entry: Dict[str, Any]) -> Dict[str, Any]:
     return {**described, "value": np.mean(entry["scores"]), "train_value": np.mean(entry["train_scores"])}
 
 
-def _solve_normal_equations(embeddings: np.ndarray, targets: np.ndarray) -> Optional[np.ndarray]:
+def _moments(embeddings: np.ndarray, targets: np.ndarray) -> _Moments:
+    with_ones = np.concatenate([targets, np.ones((len(targets), 1))], axis=1)
+    products = embeddings.T @ with_ones
+    return _Moments(len(embeddings), products[:, -1], targets.sum(axis=0), embeddings.T @ embeddings, products[:, :-1])
+
+
+def _solve_normal_equations(moments: _Moments) -> Optional[np.ndarray]:
     """Weights, or None where the equations are singular or nearly so."""
-    count, total = len(embeddings), embeddings.sum(axis=0)
-    gram = embeddings.T @ embeddings - np.outer(total, total / count)
-    products = embeddings.T @ targets - np.outer(total, targets.mean(axis=0))
+    total, mean = moments.embeddings, moments.embeddings / moments.num_frames
+    gram = moments.gram - np.outer(total, mean)
+    products = moments.products - np.outer(mean, moments.targets)
     try:
         factor = linalg.cho_factor(gram, lower=True)
     except linalg.LinAlgError:
