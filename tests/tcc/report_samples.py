@@ -57,7 +57,7 @@ def make_metric(name: str, value: Any, **changes: Any) -> Dict[str, Any]:
 
 
 def make_metrics() -> Dict[str, Dict[str, Any]]:
-    """The six metrics; a baseline of one and the value of another are undefined."""
+    """Six metrics; a baseline of one and the value of another are undefined."""
     metrics = {
         name: make_metric(name, 0.9 + index / 100)
         for index, name in enumerate(("phase_classification", "kendalls_tau", "phase_agreement"))
