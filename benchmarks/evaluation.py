@@ -252,7 +252,8 @@ def time_evaluate(arguments) -> None:
     started = time.perf_counter()
     baselines = standard_baselines(train, test, features=tuple(features), components=EvaluationConfig().pca_components)
     prepared, processor = time.perf_counter(), time.process_time()
-    evaluate(train, test, phases=PHASES, split="test", config=EvaluationConfig(), baselines=baselines)
+    truth = {clip.name: np.linspace(0, 1, len(clip)) for clip in test}
+    evaluate(train, test, phases=PHASES, split="test", config=EvaluationConfig(), baselines=baselines, truth=truth)
     done, processor = time.perf_counter(), time.process_time() - processor
     frames = [sum(len(clip) for clip in clips) for clips in (train, test)]
     print(f"{len(train)} + {len(test)} clips, {frames[0]} + {frames[1]} frames, {arguments.size}-d")

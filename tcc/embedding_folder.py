@@ -117,7 +117,7 @@ def _load(path: Path) -> Dict[str, np.ndarray]:
 
 def _label(
     path: Path, train: Sequence[ClipSequence], test: Sequence[ClipSequence]
-) -> Tuple[List[ClipSequence], List[ClipSequence], Sequence[str]]:
+) -> Tuple[List[ClipSequence], List[ClipSequence], List[str]]:
     """The clips with labels, and the names of the phases."""
     clips = [*train, *test]
     own = [clip.name for clip in clips if (clip.labels != UNLABELLED).any()]
@@ -127,7 +127,7 @@ def _label(
         from tcc.video.labels import read_labels
 
         labels = read_labels(path).check_against([clip.name for clip in clips])
-        phases: Sequence[str] = labels.phases
+        phases = list(labels.phases)
         clips = [
             dataclasses.replace(clip, labels=labels.label_frames(clip.name, clip.timestamps, np.arange(len(clip))))
             for clip in clips

@@ -45,7 +45,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.fps is not None and not options.fps > 0:
         raise TccError(f"--fps: must be above 0, got {options.fps:g}")
-    config = EvaluationConfig(**_given(options))
+    given = {name: getattr(options, name) for name in _options() if getattr(options, name) is not None}
+    settings: Dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    config = EvaluationConfig(**settings)
     folder = read_embedding_folder(options.directory, fps=options.fps)
     clocks = {clock.__name__: (clock(folder.train), clock(folder.test)) for clock in (clock_index, clock_length)}
     results = evaluate(
@@ -65,12 +67,6 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         write_results(results, options.json)
     return 0
-
-
-def _given(options: argparse.Namespace) -> Dict[str, Any]:
-    """The options of [evaluation] on the command line."""
-    values = {name: getattr(options, name) for name in _options()}
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
 
 
 def results_table(results: Results, *, markdown: bool = False) -> str:
@@ -97,24 +93,30 @@ def results_table(results: Results, *, markdown: bool = False) -> str:
 
 def undefined_notes(results: Results) -> List[str]:
     """One line for each metric and reason: what was left out, or why there is no number."""
-    notes = []
-    for name, result in results.items():
-        groups: Dict[Tuple[str, str], List[str]] = {}
-        for subject, entries in {MODEL: result, **result["baselines"]}.items():
-            for entry in entries["undefined"]:
-                groups.setdefault((entry["what"], entry["reason"]), []).append(subject)
-        by_reason: Dict[Tuple[str, Tuple[str, ...]], List[str]] = {}
-        for (what, reason), found in groups.items():
-            by_reason.setdefault((reason, tuple(found)), []).append(what)
-        everybody = (MODEL, *result["baselines"])
-        for (reason, subjects), whats in by_reason.items():
-            who = "" if subjects == everybody else f" ({', '.join(subjects)})"
-            if whats == ["all"]:
-                notes.append(f"{name}{who}: {reason[len(name) + 2 :] if reason.startswith(f'{name}: ') else reason}")
-                continue
-            more = f" and {len(whats) - _EXAMPLES_SHOWN} more" if len(whats) > _EXAMPLES_SHOWN else ""
-            notes.append(f"{name}{who}: left out, {reason}: {', '.join(whats[:_EXAMPLES_SHOWN])}{more}")
-    return notes
+    return [
+        _note(name, who, reason, whats) for name, result in results.items() for (reason, who), whats in _grouped(result)
+    ]
+
+
+def _grouped(result: Mapping[str, Any]) -> List[Tuple[Tuple[str, str], List[str]]]:
+    """What was left out, for each reason and those whom it concerns; nobody is named where it concerns all."""
+    subjects = {MODEL: result, **result["baselines"]}
+    concerned: Dict[Tuple[str, str], List[str]] = {}
+    for subject, measured in subjects.items():
+        for entry in measured["undefined"]:
+            concerned.setdefault((entry["what"], entry["reason"]), []).append(subject)
+    groups: Dict[Tuple[str, str], List[str]] = {}
+    for (what, reason), names in concerned.items():
+        who = "" if len(names) == len(subjects) else f" ({', '.join(names)})"
+        groups.setdefault((reason, who), []).append(what)
+    return list(groups.items())
+
+
+def _note(name: str, who: str, reason: str, whats: Sequence[str]) -> str:
+    if list(whats) == ["all"]:
+        return f"{name}{who}: {reason[len(name) + 2 :] if reason.startswith(f'{name}: ') else reason}"
+    more = f" and {len(whats) - _EXAMPLES_SHOWN} more" if len(whats) > _EXAMPLES_SHOWN else ""
+    return f"{name}{who}: left out, {reason}: {', '.join(whats[:_EXAMPLES_SHOWN])}{more}"
 
 
 def write_results(results: Results, directory: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +226,11 @@ def test_the_documented_command_has_the_documented_output(tmp_path, monkeypatch,
     assert numbers.sub("#", shown) == numbers.sub("#", re.sub(r" +", " ", output))
     measured, documented = ([float(n) for n in numbers.findall(t)] for t in (shown, output))
     np.testing.assert_allclose(measured, documented, atol=0.02)
+
+
+def test_the_command_needs_no_tensorflow():
+    code = "import sys, tcc.__main__, tcc.evaluate_folder, tcc.embedding_folder; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_of_a_clip_name_in_both_splits_the_whole_name_is_needed(tmp_path):

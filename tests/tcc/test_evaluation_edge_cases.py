@@ -13,6 +13,7 @@ from tcc.evaluation import (
     MetricResult,
     alignment,
     boundary_transfer,
+    collapse,
     evaluate,
     few_shot_classification,
     kendalls_tau,
@@ -292,6 +293,29 @@ def test_a_zero_embedding_has_no_cosine(clips):
     assert "embeddings of length zero, which have no cosine distance (clip0)" in {e["reason"] for e in result.undefined}
     assert result.count == 6
     assert kendalls_tau([zero, *clips[1:]], frame_stride=2).count == 12
+
+
+def test_a_clip_with_a_zero_embedding_is_left_out_where_frames_are_compared_by_cosine(clips):
+    zero = with_values(clips[0], np.where(np.arange(len(clips[0]))[:, None] == 2, 0, clips[0].values))
+    left = {"what": "clip clip0", "reason": "embeddings of length zero, which have no cosine distance"}
+    for metric, settings in (*ACROSS, (collapse, {"frame_stride": 2})):
+        if metric is not kendalls_tau:
+            result = metric([zero, *clips[1:]], distance="cosine", **settings)
+            assert left in result.undefined
+            assert result.value == metric(clips[1:], distance="cosine", **settings).value
+            assert left in result.details.get("dtw", {}).get("undefined", [left])
+
+
+def test_clips_without_labels_are_left_out_where_labels_are_needed(clips):
+    bare = with_labels(clips[3], -1)
+    for metric, settings in ACROSS:
+        result = metric([*clips[:3], bare], **settings)
+        needs_labels = metric not in (alignment, kendalls_tau)
+        assert ({"what": "clip clip3", "reason": "no labelled frame"} in result.undefined) is needs_labels
+        assert (result.value == metric(clips[:3], **settings).value) is needs_labels
+    agreement = phase_agreement([*clips[:3], bare], phases=PHASES, **TRIMS).details["dtw"]
+    assert (agreement["count"], len(agreement["undefined"])) == (6, 6)
+    assert {"what": "pair clip0 -> clip3", "reason": "no labelled frame meets another"} in agreement["undefined"]
 
 
 def test_trims_that_leave_no_boundary_are_said_so(clips):
