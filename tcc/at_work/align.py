@@ -93,8 +93,8 @@ def find_action(
 def overlapping_parts(num_frames: int, length: int) -> List[Tuple[int, int]]:
     """Parts (start, end) of a clip in which an action of about `length` frames is looked for.
 
-    They are as long as the action and half as long again (shorter ones mislead: their mean is another), and start a quarter of their length apart; those that are longer than
-    the clip are the whole of it.
+    They are as long as the action and half as long again, and start a quarter of their length apart; in a clip that is
+    shorter they are the whole of it. Parts shorter than the action mislead: their mean is another.
     """
     parts = []
     for factor in (1, 3 / 2):
