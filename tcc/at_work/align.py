@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -69,6 +70,38 @@ def _match(
     path = warp(a, b, distance=distance)
     confidence = path_confidence(a, b, path, window=window, distance=distance)
     return path.query_indices, path.candidate_indices, confidence
+
+
+def find_action(
+    a: ClipSequence, parts: Sequence[Tuple[int, ClipSequence]], *, window: int, distance: str
+) -> Tuple[Matches, int]:
+    """Where in a longer clip the action of A happens, of which several parts were embedded each by itself.
+
+    The part whose warping path has the smallest mean distance of a step; of equal ones the first.
+
+    Args:
+      a: embeddings [T, D].
+      parts: (its first frame in the longer clip, embeddings) of each part.
+      window, distance: see `match_clips`; the confidence compares with frames of the same part.
+    Returns: matches, with frames of the longer clip, and which part they are in.
+    """
+    found = [match_clips(a, part, way="subsequence", window=window, distance=distance) for _, part in parts]
+    best = int(np.argmin([matches.distances.mean() for matches in found]))
+    return dataclasses.replace(found[best], b_steps=found[best].b_steps + parts[best][0]), best
+
+
+def overlapping_parts(num_frames: int, length: int) -> List[Tuple[int, int]]:
+    """Parts (start, end) of a clip in which an action of about `length` frames is looked for.
+
+    They are as long as the action and half as long again, and start a quarter of their length apart; in a clip that is
+    shorter they are the whole of it. Parts shorter than the action mislead: their mean is another.
+    """
+    parts = []
+    for factor in (1, 3 / 2):
+        size = min(num_frames, max(1, round(factor * length)))
+        starts = [*range(0, num_frames - size, max(1, size // 4)), num_frames - size]
+        parts += [(start, start + size) for start in starts]
+    return list(dict.fromkeys(parts))
 
 
 def write_matches(path: Path, matches: Matches, a: ClipRecord, b: ClipRecord) -> None:

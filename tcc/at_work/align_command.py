@@ -51,26 +51,42 @@ def register(commands: Any) -> None:
 
 def align(options: argparse.Namespace) -> int:
     """Write matches.csv and aligned.mp4; 2 with a message if one of the videos cannot be used."""
-    from tcc.at_work.align import match_clips, write_matches
+    from tcc.at_work.align import write_matches
 
     if not 0 <= options.window < float("inf"):
         raise SettingsError(f"--window: must be 0 seconds or more, got {options.window:g}")
     with new_folder(options.to) as folder:
         model = open_model(options)
         a, b = _embed_both(model, options, folder)
-        assert a.record is not None and b.record is not None and a.clip is not None and b.clip is not None
-        settings = model.settings
-        matches = match_clips(
-            a.clip,
-            b.clip,
-            way=options.way,
-            window=round(options.window * settings.frames.fps),
-            distance=settings.evaluation.distance,
-        )
+        assert a.record is not None and b.record is not None and a.clip is not None
+        matches, b_clip = _match(model, a, b, options)
         write_matches(folder / MATCHES, matches, a.record, b.record)
         _write_video(folder / ALIGNED, model, matches, a, b)
-    _tell(model, matches, a.clip, b.clip, options)
+    _tell(model, matches, a.clip, b_clip, options)
+    if options.way == "subsequence":
+        start, end = b.record.timestamps[matches.b_steps[[0, -1]]]
+        print(f"A happens in B from {start:.2f} s to {end:.2f} s")
     return 0
+
+
+def _match(
+    model: TrainedModel, a: EmbeddedVideo, b: EmbeddedVideo, options: argparse.Namespace
+) -> Tuple[Matches, ClipSequence]:
+    """Matches, and the embeddings of B that they rest on: of the whole, or of the part where A's action is."""
+    from tcc.at_work.align import find_action, match_clips, overlapping_parts
+    from tcc.at_work.embed import embed_parts
+
+    assert b.record is not None and a.clip is not None and b.clip is not None
+    settings = model.settings
+    window, distance = round(options.window * settings.frames.fps), settings.evaluation.distance
+    centered = settings.backbone.trained == "frozen" and settings.features.center
+    if options.way != "subsequence" or not centered:
+        return match_clips(a.clip, b.clip, way=options.way, window=window, distance=distance), b.clip
+    parts = overlapping_parts(len(b.clip), len(a.clip))
+    clips = embed_parts(model, b.record, parts)
+    starts = [start for start, _ in parts]
+    matches, best = find_action(a.clip, list(zip(starts, clips)), window=window, distance=distance)
+    return matches, clips[best]
 
 
 def _embed_both(model: TrainedModel, options: argparse.Namespace, scratch: Path) -> List[EmbeddedVideo]:
@@ -130,9 +146,6 @@ def _tell(model: TrainedModel, matches: Matches, a: ClipSequence, b: ClipSequenc
     defined = matches.confidence[~np.isnan(matches.confidence)]
     sure = f"median confidence {np.median(defined):.2f}" if len(defined) else "confidence undefined (B is too short)"
     print(f"{len(matches.a_steps)} matches, {sure}: {options.to}")
-    if options.way == "subsequence":
-        start, end = b.timestamps[matches.b_steps[[0, -1]]]
-        print(f"A happens in B from {start:.2f} s to {end:.2f} s")
     for name, unlike, count in _unlike(model, (a, b)):
         print(f"{name}: {unlike} of {count} frames are unlike anything the model was trained on")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tcc.at_work.videos import Video, decode_videos
 from tcc.config import ExecutionConfig
 from tcc.dataset import Clips, FeatureClips, FrameClips
 from tcc.embedding import embed_clips
+from tcc.errors import SettingsError
 from tcc.features import compute_features
 from tcc.progress import Progress, silent
 from tcc.sequences import ClipSequence, center
@@ -45,22 +46,37 @@ def embed_records(model: TrainedModel, records: Sequence[ClipRecord]) -> List[Cl
     """
     if not records:
         return []
-    settings = model.settings
-    return embed_clips(
-        _source(model, records),
-        model.networks.encoder,
-        sampling=settings.sampling,
-        batch_frames=settings.embedding.batch_frames,
-        precision=settings.embedding.precision,
-    )
+    return _embed(model, _source(model, records))
 
 
-def _source(model: TrainedModel, records: Sequence[ClipRecord]) -> Clips:
+def embed_parts(model: TrainedModel, record: ClipRecord, parts: Sequence[Tuple[int, int]]) -> List[ClipSequence]:
+    """Parts of one clip, frames start .. end - 1, each embedded as a clip of its own; frozen backbones only.
+
+    With [features] center a frame's embedding depends on the mean over its clip, so that an action inside a longer clip is
+    another than the action alone. The backbone sees every frame once, however many parts it belongs to.
+
+    Raises: SettingsError if the backbone is trained.
+    """
     settings = model.settings
     if settings.backbone.trained != "frozen":
-        return FrameClips(records)
-    clips = [_features(model, record) for record in records]
-    return FeatureClips(map(center, clips) if settings.features.center else clips)
+        raise SettingsError("embed_parts: takes the features of a frozen backbone; embed the whole clip")
+    whole = _features(model, record)
+    cut = [
+        ClipSequence(whole.name, whole.timestamps[start:end], whole.labels[start:end], whole.values[start:end])
+        for start, end in parts
+    ]
+    return _embed(model, FeatureClips(map(center, cut) if settings.features.center else cut))
+
+
+def _embed(model: TrainedModel, source: Clips) -> List[ClipSequence]:
+    options = model.settings.embedding
+    return embed_clips(
+        source,
+        model.networks.encoder,
+        sampling=model.settings.sampling,
+        batch_frames=options.batch_frames,
+        precision=options.precision,
+    )
 
 
 def _features(model: TrainedModel, record: ClipRecord) -> ClipSequence:
@@ -73,6 +89,13 @@ def _features(model: TrainedModel, record: ClipRecord) -> ClipSequence:
         precision=options.precision,
     )
     return ClipSequence(record.name, record.timestamps, record.frame_labels, np.concatenate(list(parts)))
+
+
+def _source(model: TrainedModel, records: Sequence[ClipRecord]) -> Clips:
+    if model.settings.backbone.trained != "frozen":
+        return FrameClips(records)
+    clips = [_features(model, record) for record in records]
+    return FeatureClips(map(center, clips) if model.settings.features.center else clips)
 
 
 def embed_videos(

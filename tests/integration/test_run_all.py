@@ -35,7 +35,7 @@ def test_every_stage_has_a_whole_target(finished):
     stages = {target.split("/")[0] for target in finished.manifests()}
     assert stages == {
         "sources", "clips", "frames", "shards", "weights", "features", "checkpoints", "selections", "embeddings",
-        "evaluations", "reports", "checks",
+        "evaluations", "reports", "checks", "models",
     }  # fmt: skip
     for result in finished.results().values():
         assert {"in", "out", "skipped"} <= set(result["counts"])
