@@ -1,4 +1,4 @@
-"""`python -m pipeline status`: every task of RunAll, whether it is done, and where its target is; `check`: its clips."""
+"""`python -m pipeline status`: every task of RunAll, whether it is done, and where; `check`: its clips; `compare`: runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import List, Optional
 
 from pipeline.base import tasks_in_order
-from pipeline.settings import ENVIRONMENT_PREFIX
+from pipeline.settings import ENVIRONMENT_PREFIX, current
 from tcc.config import SECTIONS
 from tcc.errors import SettingsError, TccError
 
@@ -42,6 +42,19 @@ def check() -> int:
     return 0 if task.complete() else 1
 
 
+def compare(runs: List[str], to: Optional[str]) -> int:
+    """Print what differs between evaluated runs, and write it as a page."""
+    from tcc.report import as_text, compare_runs, find_run, read_run, write_comparison
+
+    root = current().execution.data
+    comparison = compare_runs([read_run(find_run(run, root)) for run in runs])
+    print(as_text(comparison), end="")
+    if to:
+        write_comparison(to, comparison)
+        print(f"\npage: {to}")
+    return 0
+
+
 _COMMANDS = {"status": status, "check": check}
 
 
@@ -52,13 +65,18 @@ def main(arguments: Optional[List[str]] = None) -> int:
         description=__doc__,
         epilog="Settings are given as to luigi: LUIGI_CONFIG_PATH=FILE before the command, or --videos-path DIR behind it.",
     )
-    parser.add_argument(
-        "command", choices=list(_COMMANDS), help="status: what is done, and where it is; check: the table of all clips"
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("status", help="what is done, and where it is")
+    commands.add_parser("check", help="the table of all clips")
+    comparing = commands.add_parser("compare", help="evaluated runs side by side: settings and metrics that differ")
+    comparing.add_argument(
+        "runs", nargs="+", metavar="RUN", help="folder of an evaluation or report, or a part of its name"
     )
+    comparing.add_argument("--to", metavar="FILE.html", help="write a page, too")
     options, settings = parser.parse_known_args(arguments)
     try:
         _take_settings(settings)
-        return _COMMANDS[options.command]()
+        return compare(options.runs, options.to) if options.command == "compare" else _COMMANDS[options.command]()
     except TccError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

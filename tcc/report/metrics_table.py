@@ -85,6 +85,7 @@ class Cell:
 class Row:
     """One metric: its text and a cell for each column that has it; `part`: only in the table of all columns."""
 
+    metric: str
     text: MetricText
     cells: Mapping[str, Cell]
     rests_on: str = ""
@@ -101,9 +102,12 @@ class Column:
     class_: Optional[str] = None
 
 
-def metric_rows(metrics: Metrics) -> List[Row]:
-    """The rows in reading order: the known metrics, each with its variants (with DTW, on trimmed clips), others by name."""
-    present = [name for name in metrics if name != COLLAPSE]
+def metric_rows(metrics: Metrics, *, collapse: bool = False) -> List[Row]:
+    """The rows in reading order: the known metrics, each with its variants (with DTW, on trimmed clips), others by name.
+
+    Args: collapse: with a row for the check for collapse, which has a line of its own in the report.
+    """
+    present = [name for name in metrics if collapse or name != COLLAPSE]
     names = [name for name in METRIC_TEXTS if name in present] + sorted(set(present) - set(METRIC_TEXTS))
     rows: List[Row] = []
     for name in names:
@@ -112,7 +116,7 @@ def metric_rows(metrics: Metrics) -> List[Row]:
         text = METRIC_TEXTS.get(name, MetricText(name.replace("_", " ").capitalize(), "", better))
         subjects = {MODEL: result, **result.get("baselines", {})}
         cells = {key: _cell(name, subject) for key, subject in subjects.items()}
-        rows += [Row(text, cells, _rests_on(result)), *_variants(name, text, subjects)]
+        rows += [Row(name, text, cells, _rests_on(result)), *_variants(name, text, subjects)]
     return rows
 
 
@@ -154,12 +158,12 @@ def _variants(name: str, text: MetricText, subjects: Mapping[str, Mapping[str, A
     if warped:
         title = f"{text.title}, with DTW"
         variant = text._replace(title=title, explanation="the same, frames matched by dynamic time warping")
-        yield Row(variant, {key: _cell(name, found) for key, found in warped.items()}, _pairs_of(warped))
+        yield Row(name, variant, {key: _cell(name, found) for key, found in warped.items()}, _pairs_of(warped))
     yield from _error_rows(name, text, warped, "with DTW, ")
     trimmed = _variant(subjects, "trimmed")
     if trimmed:
         cells = {key: _cell(name, found) for key, found in trimmed.items()}
-        yield Row(_trimmed_text(text, next(iter(trimmed.values()))), cells)
+        yield Row(name, _trimmed_text(text, next(iter(trimmed.values()))), cells)
 
 
 def _variant(subjects: Mapping[str, Mapping[str, Any]], key: str) -> Dict[str, Mapping[str, Any]]:
@@ -191,7 +195,7 @@ def _error_rows(name: str, text: MetricText, found: Mapping[str, Mapping[str, An
         own = {subject: _valued(one, key) for subject, one in found.items() if key in one}
         if own:
             row_text = MetricText(f"{text.title}, {by}{short}", what, "lower", unit)
-            yield Row(row_text, {subject: _cell(name, one) for subject, one in own.items()}, part=True)
+            yield Row(name, row_text, {subject: _cell(name, one) for subject, one in own.items()}, part=True)
 
 
 def _valued(variant: Mapping[str, Any], key: str = "progress_error") -> Mapping[str, Any]:
@@ -314,12 +318,12 @@ def _table_cell(row: Row, column: Column, best: Sequence[str], notes: _Notes) ->
     if cell.value is None:
         mark = notes.mark(_why(cell), row.text.title, name)
         return element("td", element("span", "undefined", class_="undefined"), mark, class_=column.class_)
-    shown = escape(_number(row.text, cell.value))
+    shown = escape(number_text(row.text, cell.value))
     parts = [element("strong", shown) if name in best else shown]
     if cell.left_out:
         parts.append(notes.mark(_what_was_left_out(cell), row.text.title, name))
     if cell.interval:
-        parts.append(element("span", _interval(row.text, cell), class_="interval"))
+        parts.append(element("span", interval_text(row.text, cell), class_="interval"))
     if len(column.subjects) > 1:
         parts.append(element("span", _column_title(name), class_="which"))
     if name in best:
@@ -339,12 +343,12 @@ def _best_of(row: Row, subjects: Sequence[str]) -> Optional[str]:
     return max(defined, key=lambda name: _sign(row.text) * (row.cells[name].value or 0.0))
 
 
-def _interval(text: MetricText, cell: Cell) -> str:
+def interval_text(text: MetricText, cell: Cell) -> str:
     """The interval as plus or minus, where the value is in its middle; else both ends."""
     low, high = cell.interval or (0.0, 0.0)
     if abs((low + high) / 2 - (cell.value or 0.0)) < 5e-4:
-        return f"± {_number(text, (high - low) / 2)}"
-    return f"{_number(text, low)} to {_number(text, high)}"
+        return f"± {number_text(text, (high - low) / 2)}"
+    return f"{number_text(text, low)} to {number_text(text, high)}"
 
 
 def _column_title(name: str) -> str:
@@ -359,7 +363,8 @@ def _sign(text: MetricText) -> int:
     return -1 if text.better == "lower" else 1
 
 
-def _number(text: MetricText, value: float) -> str:
+def number_text(text: MetricText, value: float) -> str:
+    """A value with the digits and the unit that its metric is told in."""
     digits = 2 if text.unit == " s" else 3
     # A rounded -0.0 would look like a finding.
     return f"{round(value, digits) + 0.0:.{digits}f}{text.unit}".replace("-", "−")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from pathlib import Path
 from typing import Dict, List, Union
 
@@ -14,12 +11,12 @@ from tcc.progress import Progress, part, silent
 from tcc.report import sections
 from tcc.report.alignment_pair import align_all
 from tcc.report.alignment_section import alignment_section, grid_figure, tau_figure
+from tcc.report.document import write_document
 from tcc.report.embedding_section import embedding_section
 from tcc.report.inputs import ReportInputs
-from tcc.report.markup import CHART, Html, element, escape, join, paragraph, section
+from tcc.report.markup import CHART, Html, element, join, paragraph, section
 from tcc.report.metric_details import details_section
 from tcc.report.metrics_table import count_undefined, metrics_table
-from tcc.report.style import SCRIPT, STYLE
 
 TIMING_BEGINS = "<!-- timing block begins -->"
 TIMING_ENDS = "<!-- timing block ends -->"
@@ -74,7 +71,7 @@ def write_report(
         ],
         "\n",
     )
-    _write(path, _document(inputs.title, body))
+    write_document(path, inputs.title, body)
     progress(1.0, "page written")
     return {
         "in": len(inputs.clips),
@@ -127,33 +124,3 @@ def _rest(inputs: ReportInputs) -> List[Html]:
         sections.provenance_section(inputs.stages),
         Html(f"{TIMING_BEGINS}{timing}{TIMING_ENDS}"),
     ]
-
-
-def _document(title: str, body: Html) -> str:
-    # The browser itself then refuses whatever is not in this file.
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<link rel="icon" href="data:,">
-<style>{STYLE}</style>
-</head>
-<body>
-{body}
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may be no UTF-8
-    os.replace(temporary, path)

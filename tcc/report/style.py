@@ -105,7 +105,18 @@ footer { padding-bottom: 2rem; color: var(--faint); font-size: .85rem; }
   nav, .skip { display: none; }
   main, header, footer { max-width: none; padding-left: 0; padding-right: 0; }
   .first { display: block; }
+  .first figure { max-width: 30rem; margin-top: 1rem; }
   .scroll { overflow: visible; }
+  table { font-size: 8.5pt; }
+  .metrics { font-size: 7.5pt; }
+  .metrics th, .metrics td { padding: .2rem; }
+  .metrics tbody th { min-width: 6rem; }
+  .frame img { width: 5.2rem; height: auto; }
+  .frame small { font-size: 7pt; white-space: normal; }
+  td:has(.frame), th:has(.frame) { padding-right: .3rem; }
+  .charts, .multiples { grid-template-columns: 1fr 1fr; gap: .6rem 1rem; }
+  #details .charts { grid-template-columns: 1fr; }
+  #details img { max-width: 24rem; }
   figure, tr, pre { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   a { color: inherit; text-decoration: none; }

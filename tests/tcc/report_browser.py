@@ -36,9 +36,12 @@ STATE = """JSON.stringify({
   images: [...document.images].map(i => ({complete: i.complete, width: i.naturalWidth, alt: i.alt})),
   videos: [...document.querySelectorAll('video')].map(v => ({
     readyState: v.readyState, duration: v.duration, width: v.videoWidth, height: v.videoHeight, paused: v.paused,
-    time: v.currentTime, error: v.error && v.error.message, label: v.getAttribute('aria-label')})),
+    autoplay: v.autoplay, time: v.currentTime, error: v.error && v.error.message, label: v.getAttribute('aria-label')})),
   resources: performance.getEntriesByType('resource').map(r => r.name),
   overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  headings: [...document.querySelectorAll('h1, h2, h3, h4')].map(h => Number(h.tagName[1])),
+  uncaptioned: [...document.querySelectorAll('table')].filter(t => !t.caption || !t.caption.textContent.trim()).length,
+  unnamed: [...document.querySelectorAll('[role=region], video, nav')].filter(e => !e.getAttribute('aria-label')).length,
   bare: [...document.querySelectorAll('th')].filter(h => !h.scope).length,
   dangling: [...document.querySelectorAll('a[href^="#"]')].filter(a => !document.getElementById(a.hash.slice(1))).length
 })"""
@@ -88,6 +91,11 @@ class Browser:
         answer = self.send("Runtime.evaluate", expression=expression)
         return json.loads(answer.get("result", {}).get("value", "null"))
 
+    def press(self, key: str, code: int) -> None:
+        """One key, down and up."""
+        for kind in ("keyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """What the page looks like, as PNG; `whole`: with what lies below the window."""
         answer = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
@@ -125,7 +133,9 @@ def _has_all(state: Dict[str, Any]) -> bool:
     whole = (
         state["ready"] == "complete" and bool(state["title"]) and all(image["complete"] for image in state["images"])
     )
-    return whole and all(video["readyState"] == 4 and video["time"] > 0 for video in state["videos"])
+    return whole and all(
+        video["readyState"] == 4 and (video["time"] > 0 or not video["autoplay"]) for video in state["videos"]
+    )
 
 
 def _page_address(profile: Path) -> str:
