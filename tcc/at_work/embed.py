@@ -60,7 +60,7 @@ def embed_parts(model: TrainedModel, record: ClipRecord, parts: Sequence[Tuple[i
     settings = model.settings
     if settings.backbone.trained != "frozen":
         raise SettingsError("embed_parts: takes the features of a frozen backbone; embed the whole clip")
-    whole = _features(model, record)
+    (whole,) = _features(model, [record])
     cut = [
         ClipSequence(whole.name, whole.timestamps[start:end], whole.labels[start:end], whole.values[start:end])
         for start, end in parts
@@ -79,22 +79,25 @@ def _embed(model: TrainedModel, source: Clips) -> List[ClipSequence]:
     )
 
 
-def _features(model: TrainedModel, record: ClipRecord) -> ClipSequence:
+def _features(model: TrainedModel, records: Sequence[ClipRecord]) -> List[ClipSequence]:
+    """Of all clips in one go: the backbone is compiled once."""
     options = model.settings.features
     parts = compute_features(
-        [record],
+        records,
         model.networks.backbone,
         grid=options.grid,
         batch_frames=options.batch_frames,
         precision=options.precision,
     )
-    return ClipSequence(record.name, record.timestamps, record.frame_labels, np.concatenate(list(parts)))
+    ends = np.cumsum([len(record) for record in records])
+    values = np.split(np.concatenate(list(parts)), ends[:-1])
+    return [ClipSequence(one.name, one.timestamps, one.frame_labels, value) for one, value in zip(records, values)]
 
 
 def _source(model: TrainedModel, records: Sequence[ClipRecord]) -> Clips:
     if model.settings.backbone.trained != "frozen":
         return FrameClips(records)
-    clips = [_features(model, record) for record in records]
+    clips = _features(model, records)
     return FeatureClips(map(center, clips) if model.settings.features.center else clips)
 
 

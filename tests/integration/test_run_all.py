@@ -138,7 +138,7 @@ def test_other_methods_and_embedders_run_from_end_to_end(finished, tmp_path, opt
     code, told = project.run("RunAll", TCC_EMBEDDER_NORMALIZE="true", **options)
     assert code == 0, told
     stages = changed(before, project.manifests())
-    assert stages == ["checkpoints", "embeddings", "evaluations", "reports", "selections"]
+    assert stages == ["checkpoints", "embeddings", "evaluations", "models", "reports", "selections"]
 
 
 def test_another_seed_is_trained_and_evaluated_and_the_first_is_not_done_again(finished, tmp_path):

@@ -242,8 +242,8 @@ def test_a_video_of_something_else_is_marked_unlike_and_left_out_of_the_labels(s
 
 def test_a_constant_embedding_is_sure_of_nothing(videos, tmp_path):
     model = bare_model(sample_settings())
-    for variable in model.networks.encoder.embedder.named_variables().values():
-        if "standardize" not in variable.name:
+    for key, variable in model.networks.encoder.embedder.named_variables().items():
+        if "standardize" not in key:
             variable.assign(np.zeros(variable.shape))
     references = embed_folder(model, videos, "train")
     options = {"settings": model.settings, "phases": PHASES, "name": "constant", "step": 0}

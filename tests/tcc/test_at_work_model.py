@@ -111,8 +111,10 @@ def pipelines_way(model, videos, folder):
     records = list(read_records(folder / "shard"))
     source = FrameClips(records)
     if settings.backbone.trained == "frozen":
-        features = compute_features(records, model.networks.backbone, grid=2, batch_frames=8)
-        source = FeatureClips(map(center, features) if settings.features.center else features)
+        parts = list(compute_features(records, model.networks.backbone, grid=2, batch_frames=8))
+        values = np.split(np.concatenate(parts), np.cumsum([len(one) for one in records])[:-1])
+        clips = [ClipSequence(r.name, r.timestamps, r.frame_labels, value) for r, value in zip(records, values)]
+        source = FeatureClips(map(center, clips) if settings.features.center else clips)
     return embed_clips(source, model.networks.encoder, sampling=settings.sampling, batch_frames=128)
 
 
