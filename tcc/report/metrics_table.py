@@ -474,19 +474,22 @@ def _collapse(result: Mapping[str, Any]) -> Iterator[Html]:
     """What tells a collapsed embedding: a sentence on the model, and a table of all."""
     if not result:
         return
-    subjects = {MODEL: result, **result.get("baselines", {})}
+    subjects = {
+        name: {**_details(subject), "neighbor_entropy": subject.get("value")}
+        for name, subject in {MODEL: result, **result.get("baselines", {})}.items()
+    }
     rows = [
         (
             join([element("b", title.capitalize()), element("small", f" {meaning}")]),
-            *(_collapse_number(_details(subject).get(key)) for subject in subjects.values()),
+            *(_collapse_number(numbers.get(key)) for numbers in subjects.values()),
         )
         for key, title, meaning in _COLLAPSE_ROWS
-        if any(_details(subject).get(key) is not None for subject in subjects.values())
+        if any(numbers.get(key) is not None for numbers in subjects.values())
     ]
     told = [
-        f"{title} {_collapse_number(_details(result).get(key))}"
+        f"{title} {_collapse_number(subjects[MODEL].get(key))}"
         for key, title, _ in _COLLAPSE_ROWS
-        if _details(result).get(key) is not None
+        if subjects[MODEL].get(key) is not None
     ]
     reasons = "; ".join(dict.fromkeys(str(entry.get("reason")) for entry in result.get("undefined") or ()))
     sentence = ", ".join(told) or f"undefined: {reasons or 'no reason was recorded'}"
