@@ -51,7 +51,7 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .metrics td.undefined { white-space: normal; }
 .metrics td[colspan].undefined { text-align: left; }
 .undefined, .warning { color: var(--warn); }
-.which { display: block; font-size: .72rem; line-height: 1.2; color: var(--faint); white-space: normal; }
+.which { display: block; font-size: .72rem; line-height: 1.2; color: var(--faint); white-space: nowrap; }
 .metrics .ceiling { border-left: 3px double var(--faint); padding-left: .6rem; }
 .best { display: block; font-size: .72rem; line-height: 1.2; letter-spacing: .02em; }
 .interval { display: block; font-size: .75rem; line-height: 1.25; color: var(--faint); white-space: nowrap; }
