@@ -108,7 +108,9 @@ footer { padding-bottom: 2rem; color: var(--faint); font-size: .85rem; }
   .first figure { max-width: 30rem; margin-top: 1rem; }
   .scroll { overflow: visible; }
   table { font-size: 8.5pt; }
+  thead th.number { white-space: normal; }
   .metrics { font-size: 7.5pt; }
+  .metrics .which, .metrics .interval { white-space: normal; font-size: 6.5pt; }
   .metrics th, .metrics td { padding: .2rem; }
   .metrics tbody th { min-width: 6rem; }
   .frame img { width: 5.2rem; height: auto; }
