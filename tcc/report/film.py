@@ -18,7 +18,8 @@ from tcc.sequences import ClipSequence
 
 LONGEST_SECONDS = 30.0  # a longer reference is played faster
 _HOLD_SECONDS = 0.6  # the last picture stays, so that the eye can take it in before the video starts again
-_CONSTANT_RATES = (21, 27, 33, 39, 45, 51)  # of x264: 18 looks lossless, 6 more halve the size, 51 is the coarsest
+# Of x264's constant rate factors 18 looks lossless, 51 is the coarsest; 6 more halve the size, roughly.
+_FINE, _COARSE, _HALVES = 21, 51, 6
 # One thread, because x264's decisions depend on their number. cpu-independent, because its macroblock trees in vector
 # code differ from run to run, also with one thread (6 encodings of one clip gave 6 results; with it, 40 of 40 were alike).
 # bitexact leaves out versions and dates.
@@ -69,15 +70,17 @@ def write_film(
       path: where to; replaced whole.
       reference: the clip whose time the film goes by; one longer than 30 s is played faster.
       fps: frames per second of the video.
-      max_bytes: a larger file is written again in lower quality, five times at most.
+      max_bytes: a larger file is written again in lower quality, by as much as it is too large.
       progress: told the share of the pictures drawn.
     """
     times, speed = _clock(reference, fps)
     times = np.concatenate([times, np.full(round(_HOLD_SECONDS * fps), times[-1])])
-    for quality in _CONSTANT_RATES:
+    quality = _FINE
+    _encode(Path(path), film, times, fps, quality, progress)
+    while Path(path).stat().st_size > max_bytes and quality < _COARSE:
+        halvings = math.ceil(math.log2(Path(path).stat().st_size / max_bytes))
+        quality = min(_COARSE, quality + _HALVES * halvings)
         _encode(Path(path), film, times, fps, quality, progress)
-        if Path(path).stat().st_size <= max_bytes:
-            break
     poster = cv2.imencode(".jpg", film.picture(times[len(times) // 2]), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
     return WrittenVideo(len(times), film.width, film.height, len(times) / fps, speed, poster)
 

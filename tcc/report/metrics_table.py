@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 
 from tcc.evaluation import LOWER_IS_BETTER
-from tcc.report.markup import Html, Number, element, escape, join, paragraph, scrollable, table, table_caption
+from tcc.report.markup import Html, Number, element, escape, paragraph, scrollable, table, table_caption
 
 Metrics = Mapping[str, Mapping[str, Any]]
 MODEL = "model"
@@ -59,16 +59,15 @@ _ERRORS = (
     ("cycle_error_seconds", "cycle error", "there and back again, mean error", " s"),
 )
 _MEASURED = ("value", "progress_error", *(key for key, *_ in _ERRORS))
-_COLLAPSE_ROWS = (
-    (
-        "neighbor_entropy",
-        "entropy of the nearest neighbors",
-        "1 where every frame is somebody's neighbor, 0 where one is all's",
-    ),
-    ("embedding_variance", "variance of the embeddings", "0 where all are alike"),
-    ("effective_rank", "effective rank", "dimensions that are used"),
-    ("undefined_tau_share", "pairs of clips without a tau", "share"),
-    ("constant_clips", "clips with a constant embedding", "number"),
+_COLLAPSE_MEANING = (
+    "Entropy: 1 where every frame is some frame's nearest neighbor equally often, 0 where one frame is all's."
+)
+_COLLAPSE_MEASURES = (
+    ("neighbor_entropy", "entropy of nearest neighbors"),
+    ("embedding_variance", "variance of the embeddings"),
+    ("effective_rank", "effective rank"),
+    ("undefined_tau_share", "share of pairs without a tau"),
+    ("constant_clips", "constant clips"),
 )
 
 
@@ -454,47 +453,52 @@ def _remarks(subjects: Sequence[str], metrics: Metrics) -> List[Any]:
         )
     if subjects and not any(name.startswith("features_") for name in subjects):
         parts.append("There is no column of frozen features: this run has none stored.")
+    num_seeds = max((len(result.get("seeds", ())) for result in metrics.values()), default=0)
+    if num_seeds:
+        parts.append(f"The model's numbers are means over {num_seeds} seeds; what it is compared with is of the first.")
     protocols = sorted({str(result["protocol"]) for result in metrics.values() if result.get("protocol")})
     if protocols:
         parts.append(f"Protocols: {', '.join(protocols)}.")
-    over = sorted(
-        {
-            str(subject["interval_over"])
-            for result in metrics.values()
-            for subject in (result, *result.get("baselines", {}).values())
-            if subject.get("interval") and subject.get("interval_over")
-        }
-    )
+    found = {
+        _interval_over(one) for result in metrics.values() for one in (result, *result.get("baselines", {}).values())
+    }
+    over = sorted(found - {""})
     if over:
         parts.append(f"±: 95 % interval of the mean over {' or '.join(over)}, as the metric tells.")
     return [" ".join(parts)]
+
+
+def _interval_over(subject: Mapping[str, Any]) -> str:
+    """What an interval is over: a baseline's is over what its own value is a mean of."""
+    if not subject.get("interval"):
+        return ""
+    return str(subject.get("interval_over") or _details(subject).get("count_of", "")).split(",")[0]
 
 
 def _collapse(result: Mapping[str, Any]) -> Iterator[Html]:
     """What tells a collapsed embedding: a sentence on the model, and a table of all."""
     if not result:
         return
-    subjects = {MODEL: result, **result.get("baselines", {})}
-    rows = [
-        (
-            join([element("b", title.capitalize()), element("small", f" {meaning}")]),
-            *(_collapse_number(_details(subject).get(key)) for subject in subjects.values()),
-        )
-        for key, title, meaning in _COLLAPSE_ROWS
-        if any(_details(subject).get(key) is not None for subject in subjects.values())
+    subjects = {
+        name: {**_details(subject), "neighbor_entropy": subject.get("value")}
+        for name, subject in {MODEL: result, **result.get("baselines", {})}.items()
+    }
+    measures = [
+        (key, title) for key, title in _COLLAPSE_MEASURES if any(one.get(key) is not None for one in subjects.values())
     ]
-    told = [
-        f"{title} {_collapse_number(_details(result).get(key))}"
-        for key, title, _ in _COLLAPSE_ROWS
-        if _details(result).get(key) is not None
-    ]
+    own = subjects[MODEL]
+    told = [f"{title} {_collapse_number(own.get(key))}" for key, title in measures if own.get(key) is not None]
     reasons = "; ".join(dict.fromkeys(str(entry.get("reason")) for entry in result.get("undefined") or ()))
     sentence = ", ".join(told) or f"undefined: {reasons or 'no reason was recorded'}"
-    yield paragraph(element("b", "Collapse check of this model: "), f"{sentence}.")
-    if rows:
-        columns = ("measure", *(_column_title(name) for name in subjects))
+    yield paragraph(element("b", "Collapse check of this model: "), f"{sentence}. {_COLLAPSE_MEANING if told else ''}")
+    if measures:
+        rows = [
+            (_column_title(name), *(_collapse_number(numbers.get(key)) for key, _ in measures))
+            for name, numbers in subjects.items()
+        ]
         caption = "Collapse check of the model and all baselines"
-        yield element("details", element("summary", caption), table(caption, columns, rows))
+        made = table(caption, ("embeddings", *(title for _, title in measures)), rows)
+        yield element("details", element("summary", caption), made)
 
 
 def _collapse_number(value: Any) -> Any:

@@ -51,7 +51,7 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .metrics td.undefined { white-space: normal; }
 .metrics td[colspan].undefined { text-align: left; }
 .undefined, .warning { color: var(--warn); }
-.which { display: block; font-size: .72rem; line-height: 1.2; color: var(--faint); white-space: normal; }
+.which { display: block; font-size: .72rem; line-height: 1.2; color: var(--faint); white-space: nowrap; }
 .metrics .ceiling { border-left: 3px double var(--faint); padding-left: .6rem; }
 .best { display: block; font-size: .72rem; line-height: 1.2; letter-spacing: .02em; }
 .interval { display: block; font-size: .75rem; line-height: 1.25; color: var(--faint); white-space: nowrap; }
@@ -108,7 +108,9 @@ footer { padding-bottom: 2rem; color: var(--faint); font-size: .85rem; }
   .first figure { max-width: 30rem; margin-top: 1rem; }
   .scroll { overflow: visible; }
   table { font-size: 8.5pt; }
+  thead th.number { white-space: normal; }
   .metrics { font-size: 7.5pt; }
+  .metrics .which, .metrics .interval { white-space: normal; font-size: 6.5pt; }
   .metrics th, .metrics td { padding: .2rem; }
   .metrics tbody th { min-width: 6rem; }
   .frame img { width: 5.2rem; height: auto; }

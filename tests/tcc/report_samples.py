@@ -96,14 +96,15 @@ def make_collapse() -> Dict[str, Any]:
     """The check for collapse, of the model and of one baseline that is collapsed."""
     collapse = make_metric("collapse", 0.97)
     collapse["details"] = {
-        "neighbor_entropy": 0.97,
         "embedding_variance": 1.234,
         "effective_rank": 11.5,
         "undefined_tau_share": 0.0,
-        "constant_clips": 0,
+        "constant_clips": [],
     }
-    flat = {"neighbor_entropy": 0.0, "embedding_variance": 1e-9, "effective_rank": 1.0, "undefined_tau_share": 1.0}
-    collapse["baselines"] = {"untrained": {"value": 0.0, "undefined": [], "details": {**flat, "constant_clips": 4}}}
+    flat = {"embedding_variance": 1e-9, "effective_rank": 1.0, "undefined_tau_share": 1.0}
+    collapse["baselines"] = {
+        "untrained": {"value": 0.0, "undefined": [], "details": {**flat, "constant_clips": ["a", "b"]}}
+    }
     return collapse
 
 

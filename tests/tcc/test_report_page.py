@@ -199,10 +199,10 @@ def test_errors_in_seconds_stand_in_the_table_of_all_baselines_alone(whole):
 def test_collapse_is_a_line_of_its_own_with_a_table_of_all(whole):
     page, _ = whole
     words = page.words()
-    line = "Collapse check of this model: entropy of the nearest neighbors 0.97, variance of the embeddings 1.23, effective"
-    assert f"{line} rank 11.5, pairs of clips without a tau 0, clips with a constant embedding 0." in words
-    assert "Effective rank dimensions that are used11.51" in words
-    assert "measurethis modelbefore training" in words
+    line = "Collapse check of this model: entropy of nearest neighbors 0.97, variance of the embeddings 1.23, effective rank"
+    assert f"{line} 11.5, share of pairs without a tau 0, constant clips 0." in words
+    assert "embeddingsentropy of nearest neighborsvariance of the embeddingseffective rank" in words
+    assert "this model0.971.2311.500before training01e-09112" in words
     assert "<b>Collapse</b>" not in page.source
 
 
@@ -224,6 +224,14 @@ def test_several_seeds_have_a_mean_with_its_interval_and_each_value_in_the_detai
     assert "±: 95 % interval of the mean over seeds" in page.words()
     assert "seedvalue95 % intervalcountleft out00.80012010.90012020.850120" in page.words()
     assert "What follows is of seed 0." in page.words()
+    assert "The model's numbers are means over 3 seeds; what it is compared with is of the first." in page.words()
+
+
+def test_intervals_over_seeds_stand_beside_those_over_episodes(tmp_path):
+    few = samples.make_seeds(samples.make_metrics()["few_shot_classification"], (0.8, 0.9))
+    few["baselines"]["untrained"].update(interval=[0.4, 0.5], details={"count_of": "episodes"})
+    page, _ = write(tmp_path, metrics={"few_shot_classification": few})
+    assert "±: 95 % interval of the mean over episodes or seeds, as the metric tells." in page.words()
 
 
 def test_seeds_of_which_one_is_undefined_have_no_mean(tmp_path):
