@@ -134,5 +134,9 @@ def _choose(scores: Sequence[Mapping[str, Any]], rule: str, candidates: Candidat
         )
     sign = -1 if lowest else 1
     best = max(defined, key=lambda score: (sign * score["value"], -score["step"]))
-    words = f"{'lowest' if lowest else 'highest'} {rule.replace('_', ' ')} on the validation split"
+    words = f"{'lowest' if lowest else 'highest'} {_in_words(rule)} on the validation split"
     return {"step": best["step"], "why": f"{words} ({best['value']:.4f})"}
+
+
+def _in_words(rule: str) -> str:
+    return rule.replace("_", " ").replace("kendalls", "Kendall's")

@@ -29,7 +29,7 @@ from tcc.sequences import ClipSequence, digest
 NO_LABELS = "skipped: no labels"
 NO_TRUTH = f"skipped: {NO_PROGRESS}"
 LOWER_IS_BETTER = ("boundary_transfer", "alignment")
-_OF_A_BASELINE = ("value", "interval", "count", "undefined", "details")
+_OF_A_BASELINE = ("value", "interval", "interval_over", "count", "undefined", "details")
 
 Clips = Sequence[ClipSequence]
 Recall = Callable[[Dict[str, Any], Callable[[], Dict[str, Any]]], Dict[str, Any]]
@@ -82,8 +82,8 @@ def evaluate(
         dictionary ready for JSON of metric, protocol, settings, split, phases and digests of the embeddings and the truth.
       progress: told the share of the work done.
     Returns: one dictionary for each metric, by name, ready for JSON: {"metric", "protocol", "split", "value", "interval",
-      "interval_over", "count", "undefined", "details", "baselines": {name: {"value", "interval", "count", "undefined",
-      "details"}}}. A metric that has no value has value None and the reason in "undefined"; without labels, that is
+      "interval_over", "count", "undefined", "details", "baselines": {name: {"value", "interval", "interval_over", "count",
+      "undefined", "details"}}}. A metric that has no value has value None and the reason in "undefined"; without labels, that is
       "skipped: no labels" for those that need them, and without `truth` "skipped: true progress is not known".
     Raises: ShapeError for embeddings or labels that do not fit together.
     """

@@ -55,6 +55,9 @@ def what_was_trained(
     chosen = f"Checkpoint {selection.get('step')} was chosen"
     if val_count and selection.get("rule") != "last":
         chosen += f" on {val_count:,} validation {_plural('clip', val_count)}"
+        held_out = selection.get("validation", {}).get("held_out")
+        if held_out:
+            chosen += f" ({held_out:,} of the set's training clips, held out because it has no split to choose on)"
     chosen += f": {selection.get('why', 'no reason recorded')}"
     steps = sum(len(clip) for clip in clips)
     fps = settings.get("frames", {}).get("fps")

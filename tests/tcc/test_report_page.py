@@ -136,6 +136,12 @@ def test_first_sentence_says_what_was_trained_on_what(whole):
     assert "Measured once on 4 test clips (132 frames at 10 per second) with 3 labelled phases." in words
 
 
+def test_first_sentence_says_that_clips_were_held_out_to_choose_on(tmp_path):
+    selection = {**samples.make_selection(), "validation": {"clips": 3, "held_out": 3}}
+    page, _ = write(tmp_path, selection=selection)
+    assert "on 3 validation clips (3 of the set's training clips, held out because it has no split" in page.words()
+
+
 def test_the_table_has_the_best_of_each_group_and_another_one_has_every_baseline(whole):
     page, _ = whole
     shown = "0.900 best 0.450 0.615 grid, PCA 0.812 index / length 0.970"

@@ -106,6 +106,11 @@ def test_ties_go_to_the_earlier_one_and_undefined_scores_are_never_chosen(tmp_pa
     assert _choose(scores_of(*values), rule, candidates_in(tmp_path))["step"] == step
 
 
+def test_why_names_the_metric_as_people_do(tmp_path):
+    why = _choose(scores_of(0.25), "kendalls_tau", candidates_in(tmp_path))["why"]
+    assert why == "highest Kendall's tau on the validation split (0.2500)"
+
+
 def test_no_defined_score_is_an_error(trained, tmp_path):
     with pytest.raises(
         CheckpointError, match="kendalls_tau is undefined for every checkpoint: no reason; choose another"
