@@ -83,8 +83,8 @@ def evaluate(
       progress: told the share of the work done.
     Returns: one dictionary for each metric, by name, ready for JSON: {"metric", "protocol", "split", "value", "interval",
       "interval_over", "count", "undefined", "details", "baselines": {name: {"value", "interval", "interval_over", "count",
-      "undefined", "details"}}}. A metric that has no value has value None and the reason in "undefined"; without labels, that is
-      "skipped: no labels" for those that need them, and without `truth` "skipped: true progress is not known".
+      "undefined", "details"}}}. A metric that has no value has value None and the reason in "undefined"; without labels,
+      that is "skipped: no labels" for those that need them, and without `truth` "skipped: true progress is not known".
     Raises: ShapeError for embeddings or labels that do not fit together.
     """
     subjects: Dict[Optional[str], _Subject] = {None: _subject(train, test, config)}
