@@ -30,8 +30,8 @@ from tests.tcc.evaluation_clips import PHASES, TRIMS, clip_of, random_clips
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 CONFIG = EvaluationConfig(few_shot_videos=(1, 9), few_shot_episodes=3, pca_components=3)
-OF_A_BASELINE = ["value", "interval", "count", "undefined", "details"]
-KEYS = ["metric", "protocol", "split", "value", "interval", "interval_over", *OF_A_BASELINE[2:], "baselines"]
+OF_A_BASELINE = ["value", "interval", "interval_over", "count", "undefined", "details"]
+KEYS = ["metric", "protocol", "split", *OF_A_BASELINE, "baselines"]
 PROTOCOLS = ("tcc-svm v1", "linear v1", "retrieval v1", "cross-clip v2", "alignment v1", "collapse v1")
 METRICS = [
     "phase_classification",
