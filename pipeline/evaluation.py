@@ -14,6 +14,7 @@ from pipeline.results import Results
 from pipeline.variants import LEFT_OUT, MODEL, SUPERVISED, UNTRAINED, has_ceiling, run_name
 from pipeline.videos import VideosTask
 from tcc.config import Settings
+from tcc.progress import part
 
 
 class EvalTask(StageTask):
@@ -61,7 +62,7 @@ class EvalTask(StageTask):
                 truth=self._truth(test),
                 baselines=self._baselines(job.settings, train, test) if done == 0 else {},
                 recall=lambda depends_on, measure: results.recall({"task": self.version, **depends_on}, measure),
-                progress=_part(job.progress, done, len(tasks)),
+                progress=part(job.progress, done / len(tasks), (done + 1) / len(tasks)),
             )
             num_clips = len(test)
         combined = combine_seeds(by_seed)
@@ -100,7 +101,3 @@ def _load(directory: Path) -> Tuple[Any, Any, Any]:
     train, phases = load_sequences(directory / embeddings_file("train"))
     test, _ = load_sequences(directory / embeddings_file("test"))
     return train, test, phases
-
-
-def _part(progress: Any, done: int, total: int) -> Any:
-    return lambda fraction, status: progress((done + fraction) / total, status)

@@ -79,7 +79,7 @@ class TrainTask(VariantTask):
             memory_bytes=settings.training.frame_memory_mb * 1_000_000,
         )
         counts = {"in": len(source), "out": len(source), "skipped": 0}
-        if self.variant == SUPERVISED and not any((labels >= 0).any() for labels in source.labels):
+        if self.variant == SUPERVISED and not count_phases(source.labels):
             return left_out("no training clip has labels")
         if not settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
             source.forget_labels()
@@ -101,7 +101,7 @@ class TrainTask(VariantTask):
         return Made(
             counts={**counts, "steps": result.steps},
             details={
-                "num_phases": count_phases(source.labels) if settings.training.reads_labels else 0,
+                "num_phases": count_phases(source.labels),
                 "but_for_steps": self._but_for_steps(),
                 "final_losses": result.losses,
                 "warnings": list(result.warnings),

@@ -12,6 +12,7 @@ from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import catalog, hash_cache, set_name, source_folder, split_options, with_bar
 from pipeline.provenance import write_json
 from tcc.config import Settings
+from tcc.progress import part
 from tcc.video.inventory import hash_videos
 
 VIDEOS = "videos.json"
@@ -72,6 +73,7 @@ class VideosTask(StageTask):
 
         config = job.settings.download
         checksums = config.sha256 or ("",) * len(config.files)
+        num_parts = len(config.files) + 1  # the last one lists what they hold
         warnings = []
         for done, (name, sha256) in enumerate(zip(config.files, checksums)):
             fetched = download_file(
@@ -80,7 +82,7 @@ class VideosTask(StageTask):
                 sha256=sha256,
                 attempts=config.attempts,
                 timeout_seconds=config.timeout_seconds,
-                progress=functools.partial(_share, job.progress, done, len(config.files) + 1),
+                progress=part(job.progress, done / num_parts, (done + 1) / num_parts),
                 find_fault=shard_fault,
             )
             if not fetched.checked:
@@ -119,8 +121,3 @@ def _shard_hashes(settings: Settings) -> Dict[str, str]:
     folder = source_folder(settings)
     names = [shard.name for shard in find_shards(folder)]
     return dict(with_bar("hashing TFRecords", functools.partial(hash_videos, folder, names, hash_cache(settings))))
-
-
-def _share(progress: Any, done: int, total: int, fraction: float, status: str) -> None:
-    """Report progress of one file among several."""
-    progress((done + fraction) / total, status)

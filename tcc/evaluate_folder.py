@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from tcc.config import METRIC_SETTINGS, EvaluationConfig
 from tcc.errors import TccError
+from tcc.video.files import atomic_file
 
 MODEL = "model"
 _EXAMPLES_SHOWN = 3
@@ -123,10 +123,9 @@ def write_results(results: Results, directory: Path) -> None:
     """One JSON file for each metric, each written whole or not at all."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
-        temporary = directory / f".{name}.json.tmp"
         text = json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-        os.replace(temporary, directory / f"{name}.json")
+        with atomic_file(directory / f"{name}.json") as file:
+            file.write(f"{text}\n".encode("utf-8", "surrogateescape"))
 
 
 def _options() -> Dict[str, Any]:

@@ -43,6 +43,10 @@ class ClipSequence:
     def __len__(self) -> int:
         return len(self.timestamps)
 
+    def take(self, steps: Union[np.ndarray, slice]) -> ClipSequence:
+        """The chosen steps alone: a mask, a slice or indices."""
+        return ClipSequence(self.name, self.timestamps[steps], self.labels[steps], self.values[steps])
+
 
 def center(clip: ClipSequence) -> ClipSequence:
     """The clip's values less their mean over time, x(t) - mean_t x(t), each of the other axes by itself; same type.

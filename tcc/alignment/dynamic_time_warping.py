@@ -29,6 +29,10 @@ class WarpingPath:
         _, first = np.unique(self.query_indices, return_index=True)
         return self.candidate_indices[first]
 
+    def turned(self) -> WarpingPath:
+        """The same path with query and candidates exchanged."""
+        return WarpingPath(self.candidate_indices, self.query_indices, self.cost)
+
 
 def dynamic_time_warping(query: np.ndarray, candidates: np.ndarray, *, distance: str = "sqeuclidean") -> WarpingPath:
     """Align two whole sequences.

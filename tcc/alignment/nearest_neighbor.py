@@ -6,7 +6,7 @@ from typing import Sequence
 
 import numpy as np
 
-from tcc.alignment.distance import check_embeddings, pairwise_distances
+from tcc.alignment.distance import check_embeddings, ordered_by_squares, pairwise_distances
 
 # Squared distances by matrix product carry rounding errors of some 1e-15 of the largest squared length; two candidates
 # closer together than this share of it are equally near.
@@ -80,6 +80,4 @@ class NearestInEach:
 
 
 def _prepare(name: str, array: np.ndarray, distance: str) -> np.ndarray:
-    array = check_embeddings(name, array, distance)
-    # Between vectors of length 1 the squared distance is 2 - 2 cos: one order for both distances.
-    return array / np.linalg.norm(array, axis=1, keepdims=True) if distance == "cosine" else array
+    return ordered_by_squares(check_embeddings(name, array, distance), distance)

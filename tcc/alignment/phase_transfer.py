@@ -52,7 +52,7 @@ def transfer_phases(
       distance: sqeuclidean or cosine.
     Raises: LabelError if no clip has a label; else as `pairwise_distances`.
     """
-    labelled = [clip for clip in map(_labelled_part, references) if len(clip)]
+    labelled = [part for part in (clip.take(clip.labels != UNLABELLED) for clip in references) if len(part)]
     if not labelled:
         raise LabelError(f"none of the {len(references)} clips to carry phases from has a label; label at least one")
     num_phases = 1 + max(int(clip.labels.max()) for clip in labelled)
@@ -67,11 +67,6 @@ def transfer_phases(
     ranked = np.take_along_axis(weights, order, axis=0) / len(labelled)
     second = ranked[-2] if num_phases > 1 else 0.0
     return TransferredPhases(best, np.clip(ranked[-1] - second, 0, 1), len(labelled))
-
-
-def _labelled_part(clip: ClipSequence) -> ClipSequence:
-    kept = clip.labels != UNLABELLED
-    return ClipSequence(clip.name, clip.timestamps[kept], clip.labels[kept], clip.values[kept])
 
 
 def _vote(query: np.ndarray, clip: ClipSequence, distance: str) -> Tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Sequence, Tuple
@@ -21,7 +19,7 @@ from tcc.alignment import (
 )
 from tcc.config import check_choice
 from tcc.sequences import ClipSequence
-from tcc.video.files import atomic_file
+from tcc.video.files import write_rows
 from tcc.video.shards import ClipRecord
 
 WAYS = ("warp", "nearest", "subsequence")
@@ -106,25 +104,16 @@ def overlapping_parts(num_frames: int, length: int) -> List[Tuple[int, int]]:
 
 def write_matches(path: Path, matches: Matches, a: ClipRecord, b: ClipRecord) -> None:
     """Write matches as CSV: seconds and frame numbers of the source videos; an undefined confidence is empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
-    for step in range(len(matches.a_steps)):
-        i, j = int(matches.a_steps[step]), int(matches.b_steps[step])
-        confidence = matches.confidence[step]
-        writer.writerow(
-            [
-                f"{a.timestamps[i]:.9g}",
-                f"{b.timestamps[j]:.9g}",
-                _frame_number(a, i),
-                _frame_number(b, j),
-                f"{matches.distances[step]:.9g}",
-                "" if np.isnan(confidence) else f"{confidence:.6f}",
-            ]
-        )
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode())
-
-
-def _frame_number(record: ClipRecord, step: int) -> int:
-    return step if record.source_frames is None else int(record.source_frames[step])
+    a_frames, b_frames = a.frame_numbers, b.frame_numbers
+    rows = (
+        [
+            f"{a.timestamps[i]:.9g}",
+            f"{b.timestamps[j]:.9g}",
+            int(a_frames[i]),
+            int(b_frames[j]),
+            f"{distance:.9g}",
+            "" if np.isnan(confidence) else f"{confidence:.6f}",
+        ]
+        for i, j, distance, confidence in zip(matches.a_steps, matches.b_steps, matches.distances, matches.confidence)
+    )
+    write_rows(path, [_COLUMNS, *rows])

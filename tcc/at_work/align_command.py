@@ -118,7 +118,7 @@ def _write_video(path: Path, model: TrainedModel, matches: Matches, a: EmbeddedV
     assert a.record is not None and b.record is not None and a.clip is not None and b.clip is not None
     start, end = int(matches.b_steps.min()), int(matches.b_steps.max()) + 1
     # Of a long B only the part that is matched is shown, from its start.
-    b_frames, b_clip, b_steps = b.record.frames[start:end], _part(b.clip, start, end), matches.b_steps - start
+    b_frames, b_clip, b_steps = b.record.frames[start:end], b.clip.take(slice(start, end)), matches.b_steps - start
     same = a.clip.name == b.clip.name
     if same:  # one video beside itself
         b_clip = dataclasses.replace(b_clip, name=f"{b_clip.name} (B)")
@@ -134,12 +134,6 @@ def _write_video(path: Path, model: TrainedModel, matches: Matches, a: EmbeddedV
     )
 
 
-def _part(clip: ClipSequence, start: int, end: int) -> ClipSequence:
-    return dataclasses.replace(
-        clip, timestamps=clip.timestamps[start:end], labels=clip.labels[start:end], values=clip.values[start:end]
-    )
-
-
 def _tell(model: TrainedModel, matches: Matches, a: ClipSequence, b: ClipSequence, options: argparse.Namespace) -> None:
     import numpy as np
 
@@ -151,6 +145,7 @@ def _tell(model: TrainedModel, matches: Matches, a: ClipSequence, b: ClipSequenc
 
 
 def _unlike(model: TrainedModel, clips: Tuple[ClipSequence, ClipSequence]) -> List[Tuple[str, int, int]]:
-    from tcc.at_work.transfer import unlike_frames
+    from tcc.at_work.transfer import SeenFrames
 
-    return [(name, int(unlike_frames(model, clip).sum()), len(clip)) for name, clip in zip("AB", clips)]
+    seen = SeenFrames(model)
+    return [(name, int(seen.unlike(clip).sum()), len(clip)) for name, clip in zip("AB", clips)]

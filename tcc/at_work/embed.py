@@ -61,10 +61,7 @@ def embed_parts(model: TrainedModel, record: ClipRecord, parts: Sequence[Tuple[i
     if settings.backbone.trained != "frozen":
         raise SettingsError("embed_parts: takes the features of a frozen backbone; embed the whole clip")
     (whole,) = _features(model, [record])
-    cut = [
-        ClipSequence(whole.name, whole.timestamps[start:end], whole.labels[start:end], whole.values[start:end])
-        for start, end in parts
-    ]
+    cut = [whole.take(slice(start, end)) for start, end in parts]
     return _embed(model, FeatureClips(map(center, cut) if settings.features.center else cut))
 
 

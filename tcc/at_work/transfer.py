@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, List, Sequence, Tuple
@@ -14,7 +12,7 @@ from tcc.alignment import NearestInEach, transfer_phases
 from tcc.alignment.phase_transfer import stretches
 from tcc.at_work.model_folder import TrainedModel
 from tcc.sequences import UNLABELLED, ClipSequence
-from tcc.video.files import atomic_file
+from tcc.video.files import write_rows
 from tcc.video.shards import ClipRecord
 
 _PHASE_COLUMNS = ("clip", "seconds", "frame", "phase", "confidence", "unlike")
@@ -40,10 +38,17 @@ class ClipPhases:
     unlike: np.ndarray
 
 
-def unlike_frames(model: TrainedModel, clip: ClipSequence) -> np.ndarray:
-    """Which frames are unlike anything that the model was trained on, bool [T]."""
-    nearest = NearestInEach([one.values for one in model.references], distance=model.settings.evaluation.distance)
-    return model.thresholds.unlike(nearest.distances(clip.values).min(axis=0))
+class SeenFrames:
+    """Tells frames that are like those of a model's training clips from others."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        self._thresholds = model.thresholds
+        clips = [clip.values for clip in model.references]
+        self._nearest = NearestInEach(clips, distance=model.settings.evaluation.distance)
+
+    def unlike(self, clip: ClipSequence) -> np.ndarray:
+        """Which frames of an embedded clip are unlike anything that the model was trained on, bool [T]."""
+        return self._thresholds.unlike(self._nearest.distances(clip.values).min(axis=0))
 
 
 class PhaseTransfer:
@@ -56,8 +61,7 @@ class PhaseTransfer:
 
     def __init__(self, model: TrainedModel, references: Sequence[ClipSequence]) -> None:
         self._distance = model.settings.evaluation.distance
-        self._thresholds = model.thresholds
-        self._seen = NearestInEach([clip.values for clip in model.references], distance=self._distance)
+        self._seen = SeenFrames(model)
         self._references = list(references)
 
     def phases_of(self, clip: ClipSequence, record: ClipRecord) -> ClipPhases:
@@ -66,9 +70,9 @@ class PhaseTransfer:
         Raises: LabelError if no reference has a label; MetricUndefined if embeddings are not finite.
         """
         found = transfer_phases(clip.values, self._references, distance=self._distance)
-        numbers = np.arange(len(clip)) if record.source_frames is None else record.source_frames
-        unlike = self._thresholds.unlike(self._seen.distances(clip.values).min(axis=0))
-        return ClipPhases(clip.name, clip.timestamps, numbers, found.phases, found.confidence, unlike)
+        return ClipPhases(
+            clip.name, clip.timestamps, record.frame_numbers, found.phases, found.confidence, self._seen.unlike(clip)
+        )
 
 
 def segments_of(clip: ClipPhases, *, clock_seconds: float) -> List[Tuple[float, float, int]]:
@@ -90,36 +94,21 @@ def segments_of(clip: ClipPhases, *, clock_seconds: float) -> List[Tuple[float, 
 
 def write_phases(path: Path, clips: Iterable[ClipPhases], phases: Sequence[str]) -> None:
     """Write every sampled frame's phase as CSV; unlike is 1 or 0."""
-    _write(
-        path,
-        _PHASE_COLUMNS,
-        (
-            [clip.name, f"{seconds:.9g}", int(number), phases[phase], f"{confidence:.6f}", int(unlike)]
-            for clip in clips
-            for seconds, number, phase, confidence, unlike in zip(
-                clip.timestamps, clip.frame_numbers, clip.phases, clip.confidence, clip.unlike
-            )
-        ),
+    rows = (
+        [clip.name, f"{seconds:.9g}", int(number), phases[phase], f"{confidence:.6f}", int(unlike)]
+        for clip in clips
+        for seconds, number, phase, confidence, unlike in zip(
+            clip.timestamps, clip.frame_numbers, clip.phases, clip.confidence, clip.unlike
+        )
     )
+    write_rows(path, [_PHASE_COLUMNS, *rows])
 
 
 def write_labels(path: Path, clips: Iterable[ClipPhases], phases: Sequence[str], *, clock_seconds: float) -> None:
     """Write segments as CSV that `[videos] labels` reads."""
-    _write(
-        path,
-        _LABEL_COLUMNS,
-        (
-            [clip.name, f"{start:.9g}", f"{end:.9g}", phases[phase]]
-            for clip in clips
-            for start, end, phase in segments_of(clip, clock_seconds=clock_seconds)
-        ),
+    rows = (
+        [clip.name, f"{start:.9g}", f"{end:.9g}", phases[phase]]
+        for clip in clips
+        for start, end, phase in segments_of(clip, clock_seconds=clock_seconds)
     )
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    write_rows(path, [_LABEL_COLUMNS, *rows])

@@ -55,12 +55,7 @@ def check_same_size(train: Sequence[ClipSequence], test: Sequence[ClipSequence])
 
 def labelled_frames(clip: ClipSequence) -> ClipSequence:
     """The clip without the frames that have no phase."""
-    return take(clip, clip.labels != UNLABELLED)
-
-
-def take(clip: ClipSequence, chosen: Union[np.ndarray, slice]) -> ClipSequence:
-    """The chosen frames (mask, slice or indices) of a clip."""
-    return ClipSequence(clip.name, clip.timestamps[chosen], clip.labels[chosen], clip.values[chosen])
+    return clip.take(clip.labels != UNLABELLED)
 
 
 def why_unusable(clip: ClipSequence, *, distance: str = "sqeuclidean") -> Optional[str]:

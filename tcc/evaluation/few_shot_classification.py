@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from scipy import stats
 
 from tcc.errors import SettingsError
 from tcc.evaluation.clips import usable_labelled, usable_splits
-from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
+from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, mean_interval, nothing_left
 from tcc.evaluation.support_vectors import PhaseClassifier, Scores, Subset
 from tcc.progress import Progress, silent
 from tcc.sequences import ClipSequence
@@ -93,14 +92,6 @@ def draw_episodes(num_clips: int, num_videos: int, num_episodes: int, *, seed: i
     rng = np.random.default_rng([seed, num_videos])
     # Sorted: the same set of clips then is the same fit, done once.
     return _tuples([sorted(rng.permutation(num_clips)[:num_videos]) for _ in range(num_episodes)])
-
-
-def mean_interval(values: Sequence[float]) -> Optional[Tuple[float, float]]:
-    """95 % interval (low, high) of the mean by Student's t; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
 def _tuples(episodes: Sequence[Sequence[int]]) -> List[Subset]:

@@ -10,7 +10,7 @@ from scipy import stats
 from tcc.alignment.distance import check_distance
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import SettingsError
-from tcc.evaluation.clips import CONSTANT, check_clips, is_constant, take, why_unusable
+from tcc.evaluation.clips import CONSTANT, check_clips, is_constant, why_unusable
 from tcc.evaluation.result import TCC_SVM, MetricResult, left_out, nothing_left
 from tcc.evaluation.threads import one_blas_thread
 from tcc.sequences import ClipSequence
@@ -85,7 +85,7 @@ def pairwise_taus(clips: Sequence[ClipSequence], *, frame_stride: int, distance:
         raise SettingsError(f"frame_stride: must be at least 1 frame, got {frame_stride}")
     check_distance(distance)
     check_clips("clips", clips)
-    strided = [take(clip, slice(None, None, frame_stride)) for clip in clips]
+    strided = [clip.take(slice(None, None, frame_stride)) for clip in clips]
     reasons = [_why_without_order(clip, whole, distance) for clip, whole in zip(strided, clips)]
     usable = [index for index, reason in enumerate(reasons) if reason is None]
     taus = np.full((len(clips), len(clips)), np.nan)

@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tcc.alignment.distance import check_distance, pairwise_distances
+from tcc.alignment.distance import check_distance, ordered_by_squares, pairwise_distances
 from tcc.alignment.dynamic_time_warping import cheapest_path
 from tcc.alignment.nearest_neighbor import NearestInEach
 from tcc.errors import SettingsError
@@ -69,10 +69,7 @@ class Matching:
             for query, other in pairs:
                 if (query, other) not in self._warped:
                     path = cheapest_path(self._distances(query, other))
-                    self._warped[query, other] = Warped(
-                        path.candidate_indices[np.unique(path.query_indices, return_index=True)[1]],
-                        path.query_indices[np.unique(path.candidate_indices, return_index=True)[1]],
-                    )
+                    self._warped[query, other] = Warped(path.first_match(), path.turned().first_match())
         return {pair: self._warped[pair] for pair in pairs}
 
     def left_out(self) -> List[Dict[str, str]]:
@@ -97,9 +94,7 @@ class Matching:
 
     def _near_origin(self) -> Dict[int, np.ndarray]:
         """Frames whose squared distances order as the distance does, moved to where those keep their digits."""
-        frames = {n: self.clips[n].values.astype(np.float64) for n in self._finite}
-        if self._distance == "cosine":
-            frames = {n: array / np.linalg.norm(array, axis=1, keepdims=True) for n, array in frames.items()}
+        frames = {n: ordered_by_squares(self.clips[n].values.astype(np.float64), self._distance) for n in self._finite}
         mean = np.concatenate(list(frames.values())).mean(axis=0)
         return {n: array - mean for n, array in frames.items()}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
+from scipy import stats
 
 from tcc.errors import MetricUndefined
 
@@ -59,6 +60,14 @@ class MetricResult:
             "undefined": plain(self.undefined),
             "details": plain(self.details),
         }
+
+
+def mean_interval(values: Sequence[float]) -> Optional[Tuple[float, float]]:
+    """95 % interval (low, high) of the mean by Student's t; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
 def plain(value: Any) -> Any:

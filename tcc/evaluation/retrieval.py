@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
+from tcc.alignment.distance import ordered_by_squares
 from tcc.alignment.nearest_neighbor import TIE_TOLERANCE
 from tcc.errors import SettingsError
 from tcc.evaluation.clips import check_clips, usable_across
@@ -87,11 +88,9 @@ def same_phase(clips: Sequence[ClipSequence], num_frames: int, *, distance: str)
     Queries are all frames, clip by clip. Distances come from matrix products; those that may be among the nearest are
     computed again as sums of squared differences, which decide.
     """
-    frames = np.concatenate([clip.values for clip in clips]).astype(np.float64)
+    frames = ordered_by_squares(np.concatenate([clip.values for clip in clips]).astype(np.float64), distance)
     labels = np.concatenate([clip.labels for clip in clips])
     bounds = np.concatenate([[0], np.cumsum([len(clip) for clip in clips])])
-    if distance == "cosine":
-        frames /= np.linalg.norm(frames, axis=1, keepdims=True)
     centred = frames - frames.mean(axis=0)
     squares = np.einsum("td,td->t", centred, centred)
     step = max(1, _BLOCK_ELEMENTS // len(frames))

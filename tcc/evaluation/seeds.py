@@ -6,8 +6,7 @@ from typing import Any, Dict, List, Mapping
 
 import numpy as np
 
-from tcc.evaluation.few_shot_classification import mean_interval
-from tcc.evaluation.result import left_out, plain
+from tcc.evaluation.result import left_out, mean_interval, plain
 
 _OF_EACH = ("value", "interval", "count", "undefined", "details")
 

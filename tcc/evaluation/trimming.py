@@ -7,7 +7,6 @@ from typing import List, Sequence
 import numpy as np
 
 from tcc.errors import SettingsError
-from tcc.evaluation.clips import take
 from tcc.sequences import ClipSequence
 
 FEWEST_FRAMES = 5  # that a trimmed clip keeps; both cuts are shortened in proportion where they would leave fewer
@@ -37,4 +36,4 @@ def _trim(clip: ClipSequence, start_seconds: float, end_seconds: float, rng: np.
     if first + dropped > allowed:
         first = first * allowed // (first + dropped)
         dropped = allowed - first
-    return take(clip, slice(first, len(clip) - dropped))
+    return clip.take(slice(first, len(clip) - dropped))

@@ -10,7 +10,8 @@ from typing import Container, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
-from tcc.alignment import dynamic_time_warping, nearest_neighbors, pairwise_distances
+from tcc.alignment import nearest_neighbors, pairwise_distances
+from tcc.alignment.dynamic_time_warping import cheapest_path
 from tcc.errors import VideoError
 from tcc.sequences import ClipSequence
 
@@ -70,16 +71,11 @@ def align_pair(reference: ClipSequence, other: ClipSequence, *, distance: str = 
 
     Raises: as `tcc.alignment.dynamic_time_warping`.
     """
-    reference_steps, other_steps = _kept_steps(len(reference)), _kept_steps(len(other))
-    thin_reference, thin_other = _thin_out(reference, reference_steps), _thin_out(other, other_steps)
-    path = dynamic_time_warping(thin_reference.values, thin_other.values, distance=distance)
-    return pair_of_matches(
-        thin_reference,
-        thin_other,
-        (path.query_indices, path.candidate_indices),
-        distance=distance,
-        steps=(reference_steps, other_steps),
-    )
+    steps = _kept_steps(reference), _kept_steps(other)
+    thin_reference, thin_other = reference.take(steps[0]), other.take(steps[1])
+    distances = pairwise_distances(thin_reference.values, thin_other.values, distance=distance)
+    path = cheapest_path(distances)
+    return _pair(thin_reference, thin_other, (path.query_indices, path.candidate_indices), distances, steps)
 
 
 def pair_of_matches(
@@ -88,24 +84,31 @@ def pair_of_matches(
     path: Tuple[np.ndarray, np.ndarray],
     *,
     distance: str = "sqeuclidean",
-    steps: Optional[Tuple[np.ndarray, np.ndarray]] = None,
 ) -> AlignedPair:
-    """Two clips that were matched before.
+    """Two whole clips that were matched before.
 
     Args:
       reference, other: embeddings [T, D].
       path: frames of the reference, each at least once and in order, and of the other clip; int64 [P] both.
       distance: sqeuclidean or cosine.
-      steps: where the clips are thinned out, the steps of the whole clips that were kept; None: all.
     """
     distances = pairwise_distances(reference.values, other.values, distance=distance)
+    return _pair(reference, other, path, distances, (np.arange(len(reference)), np.arange(len(other))))
+
+
+def _pair(
+    reference: ClipSequence,
+    other: ClipSequence,
+    path: Tuple[np.ndarray, np.ndarray],
+    distances: np.ndarray,
+    steps: Tuple[np.ndarray, np.ndarray],
+) -> AlignedPair:
     rows, columns = path
-    reference_steps, other_steps = steps or (np.arange(len(reference)), np.arange(len(other)))
     return AlignedPair(
         reference=reference,
         other=other,
-        reference_steps=reference_steps,
-        other_steps=other_steps,
+        reference_steps=steps[0],
+        other_steps=steps[1],
         path=(rows, columns),
         matches=_matches(rows, columns),
         distances=distances,
@@ -169,9 +172,5 @@ def _usable(clip: ClipSequence) -> bool:
     return len(clip) > 1 and bool(np.isfinite(clip.values).all()) and bool(clip.values.any(axis=-1).all())
 
 
-def _kept_steps(length: int) -> np.ndarray:
-    return np.arange(length) if length <= LONGEST else np.linspace(0, length - 1, LONGEST).round().astype(np.int64)
-
-
-def _thin_out(clip: ClipSequence, steps: np.ndarray) -> ClipSequence:
-    return ClipSequence(clip.name, clip.timestamps[steps], clip.labels[steps], clip.values[steps])
+def _kept_steps(clip: ClipSequence) -> np.ndarray:
+    return np.array(spread(range(len(clip)), LONGEST))

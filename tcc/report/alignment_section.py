@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from tcc.report.alignment_pair import AlignedPair, choose_pair, spread
 from tcc.report.film import WrittenVideo
 from tcc.report.grid_video import choose_grid, write_grid_video
 from tcc.report.inputs import ReportInputs
-from tcc.report.markup import Html, data_uri, element, escape, figure, join, paragraph, section, svg_image
+from tcc.report.markup import Html, data_uri, element, escape, figure, join, paragraph, plural, section, svg_image
 
 # Of the page's 15 MB; base64 takes a third more than the file has.
 _GRID_BYTES = 5_000_000
@@ -28,22 +29,11 @@ _MOST_CLIPS_OF_TAU = 40
 def grid_figure(pairs: Sequence[AlignedPair], inputs: ReportInputs, config: ReportConfig, progress: Progress) -> Html:
     """The video of a reference clip and up to eight others in step with it."""
     grid = choose_grid(pairs)
-
-    def write(file: Path) -> WrittenVideo:
-        return write_grid_video(
-            file,
-            grid,
-            inputs.frames,
-            fps=config.video_fps,
-            pixels=config.grid_pixels,
-            phases=inputs.phases,
-            aspect=inputs.aspect,
-            max_bytes=_GRID_BYTES,
-            progress=progress,
-        )
-
+    write = functools.partial(
+        write_grid_video, grid=grid, pixels=config.grid_pixels, max_bytes=_GRID_BYTES, **_film(inputs, config, progress)
+    )
     count = len(grid.others)
-    clips = f"{count} other test {_plural('clip', count)}"
+    clips = f"{count} other test {plural('clip', count)}"
     player, speed = _player(write, f"Test clip {grid.reference.name} and {clips} in step with it")
     known = "; over each picture its phase, and a strip of its phases with the present marked" if inputs.phases else ""
     caption = join(
@@ -126,28 +116,33 @@ def phase_legend(phases: Sequence[str]) -> Html:
 def _pair_figure(
     pair: AlignedPair, compared: int, inputs: ReportInputs, config: ReportConfig, progress: Progress
 ) -> Html:
-    def write(file: Path) -> WrittenVideo:
-        return write_aligned_video(
-            file,
-            pair,
-            inputs.frames,
-            fps=config.video_fps,
-            pixels=config.video_pixels,
-            phases=inputs.phases,
-            aspect=inputs.aspect,
-            max_bytes=_PAIR_BYTES,
-            progress=progress,
-        )
-
+    write = functools.partial(
+        write_aligned_video,
+        pair=pair,
+        pixels=config.video_pixels,
+        max_bytes=_PAIR_BYTES,
+        **_film(inputs, config, progress),
+    )
     names = f"A is {pair.reference.name}, B is {pair.other.name}"
     player, speed = _player(write, f"Two test clips side by side in step. {names}", autoplay=False)
     caption = (
         "Left, test clip A. Middle, for each frame of A the matched frame of test clip B. Right, B as filmed, started at the "
-        f"same time.{speed} How the pair was chosen: of {compared:,} {_plural('pair', compared)} of test clips, the third with "
+        f"same time.{speed} How the pair was chosen: of {compared:,} {plural('pair', compared)} of test clips, the third with "
         "the lowest cost along the warping path was kept (no label was looked at), and of these the pair that is furthest out "
         f"of step when played as filmed, {pair.shift_seconds:.2f} s on average."
     )
     return element("div", figure(player, caption), class_="wide")
+
+
+def _film(inputs: ReportInputs, config: ReportConfig, progress: Progress) -> Dict[str, Any]:
+    """What all videos of a report are made with."""
+    return {
+        "frames": inputs.frames,
+        "fps": config.video_fps,
+        "phases": inputs.phases,
+        "aspect": inputs.aspect,
+        "progress": progress,
+    }
 
 
 def _player(write: Callable[[Path], WrittenVideo], label: str, *, autoplay: bool = True) -> Tuple[Html, str]:
@@ -203,7 +198,3 @@ def _matrix(title: str, pair: AlignedPair, inputs: ReportInputs) -> Html:
 
 def _ordinal(number: int) -> str:
     return {1: "single", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"

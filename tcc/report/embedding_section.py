@@ -16,7 +16,7 @@ from tcc.report.alignment_pair import AlignedPair, spread
 from tcc.report.grid_video import choose_grid
 from tcc.report.inputs import ReportInputs
 from tcc.report.markup import Html, data_uri, element, escape, figure, join, paragraph, section, svg_image, table
-from tcc.report.panels import decode_frame
+from tcc.report.panels import decode_frame, share_of_time
 from tcc.sequences import ClipSequence
 
 _MOST_POINTS = 1500
@@ -55,7 +55,7 @@ def _map(inputs: ReportInputs) -> Html:
         points, explained = np.pad(points, ((0, 0), (0, 1))), np.append(explained, 0.0)
     kept = np.array(spread(range(len(points)), _MOST_POINTS))
     labels = np.concatenate([clip.labels for clip in clips])[kept]
-    shares = np.concatenate([_shares(clip) for clip in clips])[kept]
+    shares = np.concatenate([share_of_time(clip) for clip in clips])[kept]
     by_phase = figures.map_by_phase(points[kept], labels=labels, phases=inputs.phases, explained=explained)
     by_time = figures.map_by_time(points[kept], shares=shares, explained=explained)
     thinned = f"{len(kept):,} of {len(points):,} frames" if len(kept) < len(points) else f"{len(points):,} frames"
@@ -160,8 +160,3 @@ def _progression_figure(clip: ClipProgression, rank: int, count: int, events: Li
         f"{clip.name}: mean absolute error {clip.mean_absolute_error:.3f} of the clip's length, rank {rank} of {count}."
     )
     return figure(svg_image(svg, alternative=alternative), caption)
-
-
-def _shares(clip: ClipSequence) -> np.ndarray:
-    since = clip.timestamps - clip.timestamps[0]
-    return since / (since[-1] or 1.0)

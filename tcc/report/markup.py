@@ -104,6 +104,11 @@ def svg_image(svg: str, *, alternative: str) -> Html:
     return Html(f'{CHART}{base64.b64encode(svg.encode()).decode("ascii")}" alt="{html.escape(alternative)}">')
 
 
+def plural(word: str, count: int) -> str:
+    """The word as it stands behind this number."""
+    return word if count == 1 else f"{word}s"
+
+
 def data_uri(mime: str, content: bytes) -> str:
     """`content` as an address that holds it."""
     return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

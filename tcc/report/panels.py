@@ -57,7 +57,7 @@ class Panel:
 
     def _draw_strip(self, step: int) -> np.ndarray:
         strip = np.repeat(self._strip[None], self._layout.strip_height, axis=0)
-        now = int(_share_of_time(self._clip)[step] * (self._layout.width - 1))
+        now = int(share_of_time(self._clip)[step] * (self._layout.width - 1))
         ahead = strip[:, now:].astype(np.uint16)
         strip[:, now:] = (ahead + 2 * 255) // 3
         strip[:, max(0, now - 1) : now + 2] = 0
@@ -92,13 +92,13 @@ def decode_frame(jpeg: bytes, size: Tuple[int, int], name: str) -> np.ndarray:
 
 def _strip_colors(clip: ClipSequence, width: int, *, labelled: bool) -> np.ndarray:
     """The clip's phases over its time, uint8 [width, 3], blue first."""
-    shares = _share_of_time(clip)
+    shares = share_of_time(clip)
     steps = np.searchsorted(shares, np.linspace(0, 1, width), side="right") - 1
     labels = clip.labels[steps] if labelled else np.full(width, -1)
     return np.array([_blue_first(figures.phase_color(int(label))) for label in labels], np.uint8)
 
 
-def _share_of_time(clip: ClipSequence) -> np.ndarray:
+def share_of_time(clip: ClipSequence) -> np.ndarray:
     """Time of each step as a share of the clip, from 0 to 1."""
     since = clip.timestamps - clip.timestamps[0]
     return since / (since[-1] or 1.0)

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from tcc import figures
 from tcc.config import Settings as AllSettings
-from tcc.report.markup import Html, Number, element, figure, foldable, paragraph, section, svg_image, table
+from tcc.report.markup import Html, Number, element, figure, foldable, paragraph, plural, section, svg_image, table
 from tcc.report.metrics_table import METRIC_TEXTS
 from tcc.sequences import ClipSequence
 
@@ -54,16 +54,16 @@ def what_was_trained(
         trained += f", from {use} {backbone['name']}"
     chosen = f"Checkpoint {selection.get('step')} was chosen"
     if val_count and selection.get("rule") != "last":
-        chosen += f" on {val_count:,} validation {_plural('clip', val_count)}"
+        chosen += f" on {val_count:,} validation {plural('clip', val_count)}"
         held_out = selection.get("validation", {}).get("held_out")
         if held_out:
             chosen += f" ({held_out:,} of the set's training clips, held out because it has no split to choose on)"
     chosen += f": {selection.get('why', 'no reason recorded')}"
     steps = sum(len(clip) for clip in clips)
     fps = settings.get("frames", {}).get("fps")
-    measured = f"Measured once on {len(clips):,} test {_plural('clip', len(clips))} ({steps:,} frames"
+    measured = f"Measured once on {len(clips):,} test {plural('clip', len(clips))} ({steps:,} frames"
     measured += f" at {fps:g} per second)" if fps else ")"
-    measured += f" with {len(phases)} labelled {_plural('phase', len(phases))}" if phases else ", without labels"
+    measured += f" with {len(phases)} labelled {plural('phase', len(phases))}" if phases else ", without labels"
     return f"{trained}. {chosen}. {measured}."
 
 
@@ -201,10 +201,6 @@ def _versions(versions: Sequence[Mapping[str, str]]) -> str:
         for package, version in stage.items():
             found.setdefault(package, {})[version] = None
     return ", ".join(f"{package} {' and '.join(found[package])}" for package in sorted(found)) or "not recorded"
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
 
 
 def _seconds(clip: ClipSequence) -> float:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 from pathlib import Path
-from typing import BinaryIO, Iterator, Union
+from typing import BinaryIO, Iterable, Iterator, Sequence, Union
 
 PART_SUFFIX = ".part"
+
+
+def write_rows(path: Union[str, Path], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows, the first of them the columns' names, as CSV; the file is absent or whole."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 @contextlib.contextmanager

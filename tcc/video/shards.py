@@ -74,6 +74,11 @@ class ClipRecord:
                 f"clip {self.name}: source_frames has {len(self.source_frames)} entries for {len(self.frames)} frames"
             )
 
+    @property
+    def frame_numbers(self) -> np.ndarray:
+        """Number of each frame in its video, int64 [T]; its place in the clip where the record does not tell."""
+        return np.arange(len(self.frames)) if self.source_frames is None else self.source_frames
+
     def __len__(self) -> int:
         return len(self.frames)
 

@@ -23,10 +23,10 @@ from tcc.evaluation import (
     support_vectors,
     trim_clips,
 )
-from tcc.evaluation.few_shot_classification import mean_interval
 from tcc.evaluation.kendalls_tau import taus_of_neighbors
 from tcc.evaluation.linear_classification import fit_linear
 from tcc.evaluation.phase_progression import least_squares, progression_targets
+from tcc.evaluation.result import mean_interval
 from tcc.sequences import ClipSequence
 from tests.golden import golden_path
 from tests.reference import evaluation as reference
