@@ -1,88 +1,172 @@
-"""`python -m pipeline status`: every task of RunAll, whether it is done, and where; `check`: its clips; `compare`: runs."""
+"""`python -m pipeline COMMAND`: what was made, why it is to be made again, what is damaged or superseded.
+
+Exit codes: 0, all is well; 1, something is missing, stale, damaged, different or to be deleted; 2, an error, told in one line.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import sys
 from itertools import zip_longest
-from typing import List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
-from pipeline.base import tasks_in_order
+from pipeline.commands.answer import ERROR, GOOD, NOT_ALL, Answer
 from pipeline.settings import ENVIRONMENT_PREFIX, current
 from tcc.config import SECTIONS
 from tcc.errors import SettingsError, TccError
 
 
-def status() -> int:
-    """Print a line per task; 0 if all are done, 1 if some are missing."""
-    from pipeline.report import REPORT
-    from pipeline.run_all import last_tasks
-
-    last = last_tasks()
-    tasks = tasks_in_order(*last.values())
-    for task in tasks:
-        state = "done" if task.complete() else "started" if task.work_directory.exists() else "missing"
-        print(f"{state:8}{type(task).__name__:14}{task.directory}")
-    if last["report"].complete():
-        print(f"report: {last['report'].directory / REPORT}")
-    if last["model"].complete():
-        print(f"model: {last['model'].directory}")
-    return 0 if all(task.complete() for task in tasks) else 1
-
-
-def check() -> int:
-    """Print the table of the last check; 1 if none was made, or if it failed."""
-    from pipeline.check import CheckTask
-
-    task = CheckTask()
-    if not task.show():
-        print("not made yet: luigi --module pipeline CheckTask --local-scheduler", file=sys.stderr)
-    return 0 if task.complete() else 1
-
-
-def compare(runs: List[str], to: Optional[str]) -> int:
-    """Print what differs between evaluated runs, and write it as a page."""
-    from tcc.report import as_text, compare_runs, find_run, read_run, write_comparison
-
-    root = current().execution.data
-    comparison = compare_runs([read_run(find_run(run, root)) for run in runs])
-    print(as_text(comparison), end="")
-    if to:
-        write_comparison(to, comparison)
-        print(f"\npage: {to}")
-    return 0
-
-
-_COMMANDS = {"status": status, "check": check}
-
-
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Parse the command line and answer."""
+    """Parse the command line, print the answer, return the exit code."""
+    options, settings = _parser().parse_known_args(arguments)
+    try:
+        _take_settings(settings)
+        answer = _COMMANDS[options.command](options)
+        print(json.dumps(answer.data, indent=1, sort_keys=True) + "\n" if options.json else answer.text, end="")
+        return answer.code
+    except TccError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ERROR
+    except BrokenPipeError:  # who reads has seen enough
+        sys.stderr.close()
+        return GOOD
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
         description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Settings are given as to luigi: LUIGI_CONFIG_PATH=FILE before the command, or --videos-path DIR behind it.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("status", help="what is done, and where it is")
-    commands.add_parser("check", help="the table of all clips")
-    comparing = commands.add_parser("compare", help="evaluated runs side by side: settings and metrics that differ")
-    comparing.add_argument(
-        "runs", nargs="+", metavar="RUN", help="folder of an evaluation or report, or a part of its name"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--json", action="store_true", help="answer as JSON")
+        return command
+
+    task = {"metavar": "TASK", "help": "a task (TrainTask), a stage (checkpoints), or a part of the name of a target"}
+    add("status", "each task of RunAll: done, running, failed, interrupted, stale or missing; and where its target is")
+    add("plan", "what RunAll would do now, and how long it may take")
+    add("why", "which setting, code version or input makes a task stale").add_argument("task", **task)
+    add("verify", "whether all targets are what their manifests say")
+    cleaning = add("clean", "what no present or recent run uses; nothing is deleted without --yes")
+    cleaning.add_argument("--keep", type=int, default=1, metavar="N", help="newest others to keep of each kind; default 1")
+    cleaning.add_argument("--yes", action="store_true", help="delete it")
+    add("mark-done", "take the earlier target of a stale task as it is").add_argument("task", **task)
+    add("check", "the table of all clips")
+    comparing = add("diff", "evaluated runs side by side: settings and metrics that differ")
+    comparing.add_argument("runs", nargs="+", metavar="RUN", help="folder of an evaluation or report, or a part of its name")
     comparing.add_argument("--to", metavar="FILE.html", help="write a page, too")
-    options, settings = parser.parse_known_args(arguments)
-    try:
-        _take_settings(settings)
-        return compare(options.runs, options.to) if options.command == "compare" else _COMMANDS[options.command]()
-    except TccError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # who reads has seen enough
-        sys.stderr.close()
-        return 0
+    return parser
+
+
+def _status(options: argparse.Namespace) -> Answer:
+    from pipeline.commands.status import status
+    from pipeline.report import REPORT
+    from pipeline.run_all import last_tasks
+
+    last, results = last_tasks(), {}
+    if last["report"].complete():
+        results["report"] = str(last["report"].directory / REPORT)
+    if last["model"].complete():
+        results["model"] = str(last["model"].directory)
+    return status(_tasks(), _targets(), results)
+
+
+def _plan(options: argparse.Namespace) -> Answer:
+    from pipeline.commands.plan import plan
+
+    return plan(_tasks(), _targets())
+
+
+def _why(options: argparse.Namespace) -> Answer:
+    from pipeline.commands.why import why
+
+    return why(_named(options.task), _targets())
+
+
+def _verify(options: argparse.Namespace) -> Answer:
+    from pipeline.commands.verify import verify
+
+    return verify(_targets())
+
+
+def _clean(options: argparse.Namespace) -> Answer:
+    from pipeline.commands.clean import clean
+
+    if options.keep < 0:
+        raise SettingsError(f"--keep: must not be negative; got {options.keep}")
+    return clean(_tasks(), _targets(), keep=options.keep, really=options.yes)
+
+
+def _mark_done(options: argparse.Namespace) -> Answer:
+    from pipeline.commands.mark_done import mark_done
+
+    return mark_done(_named(options.task), _targets())
+
+
+def _check(options: argparse.Namespace) -> Answer:
+    from pipeline.check import CheckTask
+
+    task = CheckTask()
+    table = task.table()
+    text = "not made yet: luigi --module pipeline CheckTask --local-scheduler\n" if table is None else table
+    return Answer(task.rows(), text, GOOD if task.complete() else NOT_ALL)
+
+
+def _diff(options: argparse.Namespace) -> Answer:
+    from tcc.report import as_text, compare_runs, find_run, read_run, write_comparison
+
+    root = current().execution.data
+    comparison = compare_runs([read_run(find_run(run, root)) for run in options.runs])
+    text = as_text(comparison)
+    if options.to:
+        write_comparison(options.to, comparison)
+        text += f"\npage: {options.to}\n"
+    return Answer(dataclasses.asdict(comparison), text, NOT_ALL if comparison.settings or comparison.metrics else GOOD)
+
+
+_COMMANDS: Dict[str, Callable[[argparse.Namespace], Answer]] = {
+    "status": _status,
+    "plan": _plan,
+    "why": _why,
+    "verify": _verify,
+    "clean": _clean,
+    "mark-done": _mark_done,
+    "check": _check,
+    "diff": _diff,
+}
+
+
+def _tasks() -> List[Any]:
+    from pipeline.base import tasks_in_order
+    from pipeline.run_all import last_tasks
+
+    return tasks_in_order(*last_tasks().values())
+
+
+def _targets() -> Any:
+    from pathlib import Path
+
+    from pipeline.commands.targets import Targets
+
+    return Targets(Path(current().execution.data))
+
+
+def _named(text: str) -> List[Any]:
+    from pipeline.commands.targets import find_tasks
+
+    tasks = _tasks()
+    found = find_tasks(text, tasks)
+    if not found:
+        known = ", ".join(dict.fromkeys(type(task).__name__ for task in tasks))
+        raise SettingsError(f"{text}: no task of RunAll has this name; the tasks are {known}")
+    return found
 
 
 def _take_settings(arguments: List[str]) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 import luigi
 import luigi.cmdline_parser
@@ -91,6 +91,11 @@ class StageTask(luigi.Task):
     def clips_needed(cls, settings: Settings) -> Dict[str, int]:
         """How many clips of each split it cannot do without; a run that has fewer is refused as soon as that is known."""
         return {}
+
+    @classmethod
+    def amount_of(cls, result: Mapping[str, Any]) -> float:
+        """Units of work of a target, from its manifest's result (or the settings alone): what its time goes with."""
+        return 1.0
 
     def make(self, job: Job) -> Made:
         """Do the work into `job.directory`. A killed run finds there what it had left, and goes on."""
@@ -174,6 +179,11 @@ class StageTask(luigi.Task):
     def work_directory(self) -> Path:
         """Where the target is built, and continued after a kill."""
         return self.root / ".work" / f"{self.stage}-{self.name}"
+
+    @property
+    def lock_path(self) -> Path:
+        """The lock that whoever builds the target holds."""
+        return self.work_directory.with_name(f"{self.work_directory.name}.lock")
 
     @property
     def root(self) -> Path:

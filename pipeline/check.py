@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import luigi.cmdline_parser
 
@@ -112,17 +112,23 @@ class CheckTask(StageTask):
             super().run()
         finally:
             if _is_what_was_asked_for():
-                self.show()
+                sys.stdout.write(self.table() or "")
+                sys.stdout.flush()
 
-    def show(self) -> bool:
-        """Print the table, also of a check that failed; whether there is one."""
+    def table(self) -> Optional[str]:
+        """The table of all clips, also of a check that failed; None if none was made."""
         for folder in (self.directory, self.work_directory):
             path = Path(folder, CHECK_TEXT)
             if path.exists():
-                sys.stdout.write(path.read_text(encoding="utf-8"))
-                sys.stdout.flush()
-                return True
-        return False
+                return path.read_text(encoding="utf-8")
+        return None
+
+    def rows(self) -> List[Dict[str, str]]:
+        """The same as rows; none if it was not made."""
+        for folder in (self.directory, self.work_directory):
+            if Path(folder, CHECK_CSV).exists():
+                return read_checks(folder)
+        return []
 
 
 def read_checks(directory: Path) -> List[Dict[str, str]]:

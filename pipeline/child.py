@@ -7,7 +7,6 @@ the log; and ends when its parent does, whatever happens to that.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib
 import json
 import os
@@ -19,12 +18,14 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, Iterator, TextIO
+from typing import Any, Dict, TextIO
 
 import luigi.task_register
 
 from pipeline import settings as settings_module
 from pipeline.base import Job, StageTask
+from pipeline.failures import FAILURE
+from pipeline.lock import locked
 from pipeline.provenance import LOG, MANIFEST, describe_run, hash_files, write_json
 from pipeline.supervisor import die_with_parent
 from tcc.config import Settings
@@ -57,8 +58,7 @@ def main() -> int:
 
 def _serve(request: Dict[str, Any], events: TextIO, stop: threading.Event) -> int:
     task = _task(request)
-    work = task.work_directory
-    with _locked(work.with_name(f"{work.name}.lock"), _reporter(events, stop)):
+    with locked(task.lock_path, _reporter(events, stop)):
         if task.complete() and not request["rerun"]:
             return 0
         return _build(task, events, stop, rerun=request["rerun"])
@@ -79,9 +79,10 @@ def _build(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: boo
     work = task.work_directory
     work.mkdir(parents=True, exist_ok=True)
     if (work / MANIFEST).exists():  # a run was killed between its last two renames
-        _publish(work, task.directory)
+        publish(work, task.directory)
         return 0
     _remove_leftovers(work)
+    (work / FAILURE).unlink(missing_ok=True)
     with open(work / LOG, "a", encoding="utf-8") as log:
         _redirect_output(log)
         try:
@@ -93,8 +94,9 @@ def _build(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: boo
             _send_error(events, error, str(work / LOG))
             with contextlib.suppress(OSError):  # the disk may be full
                 traceback.print_exc()
+                write_json(work / FAILURE, {"error": explain(error), "time": time.time()})
             return EXIT_FAILED
-    _publish(work, task.directory)
+    publish(work, task.directory)
     return 0
 
 
@@ -131,7 +133,7 @@ def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool
     write_json(job.directory / MANIFEST, {"result": result, "run": run})
 
 
-def _publish(work: Path, target: Path) -> None:
+def publish(work: Path, target: Path) -> None:
     """Put a whole target in its place; what was there before goes when the new one is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
@@ -180,21 +182,6 @@ def _redirect_output(log: TextIO) -> None:
     sys.stdout.flush()
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
-
-
-@contextlib.contextmanager
-def _locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold a lock that the kernel gives back when this process dies. The file stays: removing it would race."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                progress(0.0, "another run is doing this; waiting for it")
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-        yield
 
 
 def _follow_parent(parent: int, stop: threading.Event) -> None:

@@ -16,6 +16,8 @@ from typing import Any, Dict, Optional
 
 from tcc.errors import TccError, explain
 
+FAILURE = "failure.json"  # in a work folder: how the last attempt failed
+
 _luigi = logging.getLogger("luigi-interface")
 _failures: Optional[int] = None  # file descriptor: Luigi's worker processes inherit it, and its position
 

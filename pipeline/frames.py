@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping
 
 import luigi
 
@@ -45,6 +45,10 @@ class FramesTask(StageTask):
     def readable(cls, settings: Settings, **params: Any) -> str:
         frames = settings.frames
         return f"{set_name(settings)}-{frames.fps:g}fps-{frames.image_pixels}px-chunk{params['chunk']:03d}"
+
+    @classmethod
+    def amount_of(cls, result: Mapping[str, Any]) -> float:
+        return float(len(result["settings"]["clips"]))
 
     def make(self, job: Job) -> Made:
         from tcc.video.frames import write_frames

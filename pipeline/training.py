@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 from pipeline.base import Job, Made
 from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
@@ -63,6 +63,10 @@ class TrainTask(VariantTask):
     @classmethod
     def clips_needed(cls, settings: Settings) -> Dict[str, int]:
         return {"train": settings.training.batch_size}
+
+    @classmethod
+    def amount_of(cls, result: Mapping[str, Any]) -> float:
+        return float(result["settings"]["training"]["num_steps"])
 
     def make(self, job: Job) -> Made:
         from tcc.device import open_device

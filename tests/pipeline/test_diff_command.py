@@ -1,4 +1,4 @@
-"""`python -m pipeline compare`."""
+"""`python -m pipeline diff`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def pipeline(data, *arguments):
 def test_runs_are_compared_as_text_and_as_a_page(tmp_path):
     write_run(tmp_path, "a")
     write_run(tmp_path, "b", kendalls_tau=make_metric("kendalls_tau", 0.95))
-    code, told, _ = pipeline(tmp_path, "compare", "aaa", "bbb", "--to", str(tmp_path / "page.html"))
-    assert code == 0
+    code, told, _ = pipeline(tmp_path, "diff", "aaa", "bbb", "--to", str(tmp_path / "page.html"))
+    assert code == 1
     assert "Kendall's tau        0.900  0.950  +0.050 better" in told
     assert told.endswith(f"page: {tmp_path / 'page.html'}\n")
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
@@ -33,11 +33,11 @@ def test_runs_are_compared_as_text_and_as_a_page(tmp_path):
 def test_the_data_folder_may_be_an_option_behind_the_runs(tmp_path):
     write_run(tmp_path, "a")
     write_run(tmp_path, "b")
-    code, told, _ = pipeline("elsewhere", "compare", "aaa", "bbb", "--execution-data", str(tmp_path))
+    code, told, _ = pipeline("elsewhere", "diff", "aaa", "bbb", "--execution-data", str(tmp_path))
     assert (code, told.splitlines()[0]) == (0, "A  pouring-aaaaaaaa")
 
 
 def test_an_unknown_run_is_refused_in_one_line(tmp_path):
-    code, _, error = pipeline(tmp_path, "compare", "aaa", "bbb")
+    code, _, error = pipeline(tmp_path, "diff", "aaa", "bbb")
     assert (code, error.count("\n")) == (2, 1)
     assert error.startswith("error: aaa: no evaluated run has this in its name")
