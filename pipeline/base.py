@@ -24,7 +24,7 @@ from tcc.config import Settings
 from tcc.errors import TccError, explain
 from tcc.progress import Progress
 
-_HIDDEN = ("fingerprint", "rerun", "attempt")
+_HIDDEN = ("fingerprint", "rerun", "rerun_downstream", "attempt")
 _fingerprints: Dict[Tuple[Any, ...], str] = {}
 settings_module.on_change(_fingerprints.clear)
 settings_module.on_change(luigi.task_register.Register.clear_instance_cache)
@@ -62,6 +62,9 @@ class StageTask(luigi.Task):
     fingerprint = luigi.Parameter(default="", description="computed; what is given here is ignored")
     rerun = luigi.BoolParameter(
         default=False, significant=False, description="do this task again, even if its target is complete"
+    )
+    rerun_downstream = luigi.BoolParameter(
+        default=False, significant=False, description="do this task again, and all tasks of RunAll that follow from it"
     )
     attempt = luigi.Parameter(default="", description="computed; tells one --rerun from the next")
 
@@ -151,8 +154,17 @@ class StageTask(luigi.Task):
 
         refuse_too_few(settings, cls.clips_needed(settings))
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A task, or, with --rerun-downstream, the wrapper that requires it and what follows from it."""
+        if not kwargs.get("rerun_downstream"):
+            return super().__new__(cls)
+        from pipeline.rerun import rerun_downstream
+
+        return rerun_downstream(cls(*args, **{**kwargs, "rerun_downstream": False, "rerun": True}))
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.after: List[StageTask] = []  # those that are done again before this one is
         self._manifest_before = _version_of(self.directory / MANIFEST) if self.rerun else None
 
     @property
@@ -192,6 +204,9 @@ class StageTask(luigi.Task):
 
     def requires(self) -> Dict[str, Any]:
         return self.upstream(self.settings, **self.params)
+
+    def _requires(self) -> List[luigi.Task]:  # what Luigi waits for
+        return [*super()._requires(), *self.after]
 
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(self.directory / MANIFEST))

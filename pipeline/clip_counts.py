@@ -52,7 +52,7 @@ def clips_asked_for() -> Dict[str, int]:
     if parser is None:
         return {}
     asked_for = parser.get_task_obj()
-    last = asked_for.requires().values() if isinstance(asked_for, luigi.WrapperTask) else [asked_for]
+    last = asked_for.requires() if isinstance(asked_for, luigi.WrapperTask) else [asked_for]
     needed: Counter[str] = Counter()
     for task in tasks_in_order(*last):
         needed |= Counter(task.clips_needed(task.settings))

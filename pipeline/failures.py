@@ -10,6 +10,7 @@ import atexit
 import json
 import logging
 import os
+import shlex
 import sys
 import tempfile
 from typing import Any, Dict, Optional
@@ -66,5 +67,16 @@ def _tell(process: int) -> None:
     os.lseek(_failures, 0, os.SEEK_SET)
     with os.fdopen(_failures, "rb") as file:
         last: Dict[str, str] = dict(json.loads(line) for line in file)
-    for text in dict.fromkeys(filter(None, last.values())):
+    texts = list(dict.fromkeys(filter(None, last.values())))
+    for text in texts:
         print(f"error: {text}", file=sys.stderr)
+    if texts:
+        print(f"what is done is kept; once the cause is gone, this continues: {_command()}", file=sys.stderr)
+
+
+def _command() -> str:
+    """The command line of this process, as a user would type it."""
+    program = "luigi" if os.path.basename(sys.argv[0]) in ("luigi", "__main__.py") else sys.argv[0]
+    config = os.environ.get("LUIGI_CONFIG_PATH")
+    before = f"LUIGI_CONFIG_PATH={shlex.quote(config)} " if config else ""
+    return before + " ".join(shlex.quote(word) for word in [program, *sys.argv[1:]])
