@@ -32,13 +32,14 @@ settings_module.on_change(luigi.task_register.Register.clear_instance_cache)
 
 @dataclass(frozen=True)
 class Job:
-    """What `make` gets besides its task: where to write, whom to tell, when to stop, and whether all is to be done again."""
+    """What `make` gets besides its task: where to write, whom to tell, when to stop or to save, whether all is to be done again."""
 
     directory: Path
     settings: Settings
     progress: Progress
     should_stop: Callable[[], bool]
     rerun: bool = False
+    should_save: Callable[[], bool] = lambda: False
 
 
 @dataclass
@@ -58,6 +59,8 @@ class StageTask(luigi.Task):
     version = 1
     counts_clips = False  # True: once it is done, more is known of how many clips can be used
     saves_when_stopped = False  # True: `make` looks at job.should_stop itself; False: job.progress ends it
+
+    accepts_messages = True  # the word "stop" from the scheduler's page, and "checkpoint" where it saves when stopped
 
     fingerprint = luigi.Parameter(default="", description="computed; what is given here is ignored")
     rerun = luigi.BoolParameter(

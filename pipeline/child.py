@@ -18,13 +18,13 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, TextIO
+from typing import Any, Callable, Dict, TextIO
 
 import luigi.task_register
 
 from pipeline import settings as settings_module
 from pipeline.base import Job, StageTask
-from pipeline.failures import FAILURE
+from pipeline.failures import FAILURE, may_pass
 from pipeline.lock import locked
 from pipeline.provenance import LOG, MANIFEST, describe_run, hash_files, write_json
 from pipeline.supervisor import die_with_parent
@@ -110,7 +110,7 @@ def _remove_leftovers(work: Path) -> None:
 def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool) -> None:
     started = time.time()
     progress = _reporter(events, threading.Event() if task.saves_when_stopped else stop)
-    job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun)
+    job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun, _asked_for_a_checkpoint())
     made = task.make(job)
     upstream = {
         name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name
@@ -168,7 +168,7 @@ def _reporter(events: TextIO, stop: threading.Event) -> Progress:
 def _send_error(events: TextIO, error: Exception, log: str) -> None:
     """To be called where the error is handled."""
     unexpected = "" if isinstance(error, TccError) else traceback.format_exc()
-    _send(events, {"error": explain(error), "log": log, "traceback": unexpected})
+    _send(events, {"error": explain(error), "log": log, "traceback": unexpected, "may_pass": may_pass(error)})
 
 
 def _send(events: TextIO, event: Dict[str, Any]) -> None:
@@ -184,9 +184,23 @@ def _redirect_output(log: TextIO) -> None:
     os.dup2(log.fileno(), 2)
 
 
+def _asked_for_a_checkpoint() -> Callable[[], bool]:
+    """Whether SIGUSR1 came since the last call."""
+    asked = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: asked.set())
+
+    def was_asked() -> bool:
+        answer = asked.is_set()
+        asked.clear()
+        return answer
+
+    return was_asked
+
+
 def _follow_parent(parent: int, stop: threading.Event) -> None:
     """SIGTERM asks for a stop; so does the death of the parent, after which this process lives a minute at most."""
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then asks for a stop
     die_with_parent(signal.SIGTERM)
 

@@ -7,28 +7,52 @@ has to do would stand far above the end.
 from __future__ import annotations
 
 import atexit
+import errno
 import json
 import logging
 import os
 import shlex
 import sys
 import tempfile
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
+from pipeline import alerts, run_log
 from tcc.errors import TccError, explain
 
 FAILURE = "failure.json"  # in a work folder: how the last attempt failed
 
+_SECRET = ("--alerts-webhook",)
+_DOTS = "..."
 _luigi = logging.getLogger("luigi-interface")
 _failures: Optional[int] = None  # file descriptor: Luigi's worker processes inherit it, and its position
 
 
 class StageFailed(TccError):
-    """The work of a stage failed; the message is the child's error, `details` are for who looks into it."""
+    """The work of a stage failed; the message is the child's error, `details` are for who looks into it.
 
-    def __init__(self, message: str, details: str = "") -> None:
+    Attributes:
+      may_pass: whether the same work may well succeed a little later.
+    """
+
+    def __init__(self, message: str, details: str = "", *, may_pass: bool = False) -> None:
         super().__init__(message)
         self.details = details
+        self.may_pass = may_pass
+
+
+# A network or a file server that does not answer, or is busy. Not: a full or read-only disk, a missing file or right.
+_PASSING = (
+    *(errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT),
+    *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether an error is of the kind that goes away by itself: input, output, network."""
+    if isinstance(error, TccError):  # said by us, after attempts of our own
+        return error.__cause__ is not None and may_pass(error.__cause__)
+    return isinstance(error, OSError) and error.errno in _PASSING
 
 
 def tell_clearly() -> None:
@@ -38,6 +62,8 @@ def tell_clearly() -> None:
         _failures, path = tempfile.mkstemp()
         os.unlink(path)
         _luigi.addFilter(_without_traceback)
+        alerts.tell_of_failures()
+        run_log.begin()
         atexit.register(_tell, os.getpid())
 
 
@@ -79,4 +105,14 @@ def _command() -> str:
     program = "luigi" if os.path.basename(sys.argv[0]) in ("luigi", "__main__.py") else sys.argv[0]
     config = os.environ.get("LUIGI_CONFIG_PATH")
     before = f"LUIGI_CONFIG_PATH={shlex.quote(config)} " if config else ""
-    return before + " ".join(shlex.quote(word) for word in [program, *sys.argv[1:]])
+    return before + " ".join(shlex.quote(word) for word in [program, *_without_secrets(sys.argv[1:])])
+
+
+def _without_secrets(words: Sequence[str]) -> List[str]:
+    """The words of a command line, dots in place of an option's value that nobody may read."""
+    return [_DOTS if before in _SECRET else _masked(word) for before, word in zip(["", *words], words)]
+
+
+def _masked(word: str) -> str:
+    option, equals, _ = word.partition("=")
+    return f"{option}={_DOTS}" if equals and option in _SECRET else word

@@ -70,7 +70,7 @@ class ReportTask(StageTask):
         frames = {record.name: record.frames for task in shards for record in task.records()}
         inputs = ReportInputs(
             title=run_name(job.settings),
-            settings=job.settings.as_dict(),
+            settings={name: options for name, options in job.settings.as_dict().items() if name != "alerts"},
             metrics=_read_metrics(upstream["evaluation"].directory),
             history=_read_lines(upstream["training"].directory / "history.jsonl"),
             selection=json.loads((upstream["selection"].directory / SELECTION).read_text(encoding="utf-8")),

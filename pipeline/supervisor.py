@@ -1,7 +1,8 @@
 """The parent's side of a stage's child process: start it, pass on its progress, stop it, say why it failed.
 
 The child's standard output carries one JSON object a line: {"fraction", "status"}, and last, if it failed, {"error", "log",
-"traceback"}; the traceback is empty for errors of our own family, which say all that a user needs.
+"traceback", "may_pass"}; the traceback is empty for errors of our own family, which say all that a user needs. What may pass (a
+file server or network that does not answer, a process that something killed) is tried again; nothing else is.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from tqdm import tqdm
 
+from pipeline import page, run_log
 from pipeline.failures import StageFailed
 from pipeline.provenance import LOG
 from tcc.device import tensorflow_environment
@@ -39,14 +42,55 @@ def run_in_child(task: Any) -> None:
     """
     if multiprocessing.parent_process() is not None:  # one of Luigi's worker processes, which outlive a killed Luigi
         die_with_parent(signal.SIGTERM)
+    execution = task.settings.execution
+    page.show_log_link(task)
+    for number in range(1, execution.retries + 2):
+        failure = _attempt(task, number)
+        if failure is None:
+            return
+        if not failure.may_pass or number > execution.retries:
+            run_log.report_failure(task, _report(task, failure))
+            raise failure
+        _log.warning("%s; again in %g s (%d of %d)", failure, execution.retry_seconds, number, execution.retries)
+        time.sleep(execution.retry_seconds)
+
+
+def _attempt(task: Any, number: int) -> Optional[StageFailed]:
+    """Try once; the failure, or None."""
+    started, stopped = time.time(), threading.Event()
     child = _start(task)
     try:
-        last = _relay(task, child)
-        code = child.wait()
+        with page.obeying_messages(task, _on_message(task, child, stopped)):
+            last = _relay(task, child)
+        code, peak = _wait(child)
     finally:
         _stop(child)
-    if code != 0:
-        raise _failure(task, code, last)
+    failure = None if code == 0 else _failure(task, code, last, stopped.is_set())
+    error = None if failure is None else str(failure)
+    run_log.record(task, run_log.Attempt(number, started, time.time(), child.pid, code, peak, error))
+    return failure
+
+
+def _on_message(task: Any, child: subprocess.Popen[str], stopped: threading.Event) -> Dict[str, Callable[[], str]]:
+    """What the words that can be sent from the scheduler's page do."""
+
+    def stop() -> str:
+        stopped.set()
+        child.send_signal(signal.SIGTERM)
+        return "stopping; what is done is kept"
+
+    def checkpoint() -> str:
+        child.send_signal(signal.SIGUSR1)
+        return "a checkpoint will be written after this step"
+
+    return {page.STOP: stop, page.CHECKPOINT: checkpoint} if task.saves_when_stopped else {page.STOP: stop}
+
+
+def _wait(child: subprocess.Popen[str]) -> Tuple[int, int]:
+    """Wait for the child: its exit code and the most memory it held at once, in bytes."""
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return child.returncode, usage.ru_maxrss * 1024
 
 
 def die_with_parent(signal_number: int) -> None:
@@ -107,15 +151,26 @@ def _stop(child: subprocess.Popen[str]) -> None:
         child.stdout.close()
 
 
-def _failure(task: Any, code: int, last: Dict[str, Any]) -> StageFailed:
+def _failure(task: Any, code: int, last: Dict[str, Any], stopped: bool) -> StageFailed:
+    if stopped:
+        return StageFailed(f"{task.task_family}: stopped by a message from the scheduler's page; run again to continue")
     if "error" in last:
         error, log = f"{task.task_family}: {last['error']}", f"(log: {last['log']})"
-        return StageFailed(f"{error}\n{log}", last["traceback"]) if last["traceback"] else StageFailed(error, log)
+        if last["traceback"]:
+            return StageFailed(f"{error}\n{log}", last["traceback"], may_pass=last["may_pass"])
+        return StageFailed(error, log, may_pass=last["may_pass"])
     log = task.work_directory / LOG
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return StageFailed(
-        f"{task.task_family}: its process ended early ({how}); run again to continue\n{_tail(log)}(log: {log})"
+        f"{task.task_family}: its process ended early ({how}); run again to continue\n{_tail(log)}(log: {log})",
+        may_pass=code == -signal.SIGKILL,
     )
+
+
+def _report(task: Any, failure: StageFailed) -> str:
+    """For the report of failures."""
+    parts = [str(failure), failure.details, f"last lines of the log:\n{_tail(task.work_directory / LOG)}"]
+    return "\n".join(filter(None, parts))
 
 
 def _tail(log: Path) -> str:

@@ -101,6 +101,7 @@ class TrainTask(VariantTask):
             xla=settings.device.xla,
             progress=job.progress,
             should_stop=job.should_stop,
+            should_save=job.should_save,
         )
         return Made(
             counts={**counts, "steps": result.steps},

@@ -571,12 +571,27 @@ class ExecutionConfig:
     data: str = "data"  # root of all targets
     decode_workers: int = 2  # processes that decode clips inside one FramesTask
     clip_timeout_seconds: float = 600.0  # a clip whose decoder makes no progress for so long is given up
+    retries: int = 2  # further attempts at a task whose file server or network did not answer, or whose process was killed
+    retry_seconds: float = 5.0  # wait before each
     log_level: str = "INFO"  # DEBUG, INFO, WARNING
 
     def __post_init__(self) -> None:
         check_at_least("decode_workers", self.decode_workers, 1)
+        check_at_least("retries", self.retries, 0)
+        check_at_least("retry_seconds", self.retry_seconds, 0)
         check_at_least("clip_timeout_seconds", self.clip_timeout_seconds, 0.1)
         check_choice("log_level", self.log_level, ("DEBUG", "INFO", "WARNING"))
+
+
+@dataclass(frozen=True)
+class AlertsConfig:
+    """[alerts] Who is told that a task failed. In no fingerprint, log or manifest."""
+
+    webhook: str = ""  # address that gets a JSON object with a text (Slack, Mattermost, ...) by POST; better set by TCC_ALERTS_WEBHOOK
+
+    def __post_init__(self) -> None:
+        if self.webhook and not self.webhook.startswith(("http://", "https://")):
+            raise SettingsError("webhook: must begin with https:// or http:// (it is secret, so it is not shown here)")
 
 
 SECTIONS = {
@@ -600,6 +615,7 @@ SECTIONS = {
     "report": ReportConfig,
     "device": DeviceConfig,
     "execution": ExecutionConfig,
+    "alerts": AlertsConfig,
 }
 
 
@@ -627,6 +643,7 @@ class Settings:
     report: ReportConfig = ReportConfig()
     device: DeviceConfig = DeviceConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    alerts: AlertsConfig = AlertsConfig()
 
     def __post_init__(self) -> None:
         check_context_frames(self.embedder, self.sampling.num_context_frames)

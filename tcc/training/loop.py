@@ -68,6 +68,7 @@ def train(
     xla: bool = False,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
+    should_save: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
     """Train an encoder; goes on from the newest checkpoint in `directory` by itself.
 
@@ -86,6 +87,7 @@ def train(
       xla: compile the step by XLA; slower on a CPU, and its last bits differ.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised.
+      should_save: asked after every step; when true, a checkpoint is written, which goes when the next regular one is there.
     Raises: DeviceError if no device is open; SettingsError if there are too few clips, to train on or to validate with,
       or the device cannot do what is asked; CheckpointError if a checkpoint in `directory` is of another model or a later
       step; TrainingDiverged if a loss is not finite; tcc.progress.Interrupted.
@@ -105,7 +107,7 @@ def train(
     settings = (sampling, training, schedule or ScheduleConfig(), augmentation)
     session = _Session(source, validation_source, trained, directory, settings, first, xla)
     with contextlib.closing(session):
-        session.run(progress, should_stop)
+        session.run(progress, should_stop, should_save)
     history = read_history(directory)
     losses = {name: value for name, value in history[-1].items() if name != "step"}
     warnings = tuple(collapse_warnings(history))
@@ -148,7 +150,7 @@ class _Session:
         self.history.close()
         self.summaries.close()
 
-    def run(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+    def run(self, progress: Progress, should_stop: Callable[[], bool], should_save: Callable[[], bool]) -> None:
         last, parts = self.training.num_steps, self.training.accumulation_steps
         batches = prefetch(self.draw, range(self.first * parts, last * parts))
         with contextlib.closing(batches):
@@ -156,6 +158,8 @@ class _Session:
                 losses = self.train_on(group)
                 self.record(done, losses)
                 self.clock.report(done, losses["loss"], progress, self.warned)
+                if done < last and should_save():
+                    self.save(done)
                 if done < last and should_stop():
                     self.save(done)
                     raise Interrupted(f"stopped at step {done} of {last}; the next run goes on from its checkpoint")
