@@ -1,0 +1,158 @@
+"""Several devices that train one network together: they compute what one would.
+
+Each replica has networks and optimizer of its own, loads and embeds its share of a step's clips, and gets everybody's
+embeddings; pairs of clips are formed over all of them. Batch statistics are those of the whole batch, gradients of the
+encoder are summed, and so every replica changes its weights alike. Checkpoints do not tell how many there were.
+
+    kind          replicas                                   combined by
+    one           this process                               nothing
+    Distributed   GPUs or logical CPUs of this process,      tf.distribute.MirroredStrategy
+                  and of processes on several hosts          tf.distribute.MultiWorkerMirroredStrategy
+    Hccl          one NPU a process                          HCCL's all_reduce
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, Callable, ContextManager, List, Sequence
+
+import tensorflow as tf
+
+from tcc.errors import CheckpointError, SettingsError
+
+
+class Replicas:
+    """One replica, and what several have in common.
+
+    Attributes:
+      count: replicas in all, N.
+      ranks: of this process' replicas among them, one after another.
+    """
+
+    count = 1
+    ranks: Sequence[int] = (0,)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes what all have computed."""
+        return 0 in self.ranks
+
+    def place(self, local: int) -> ContextManager[Any]:
+        """Where the variables of this process' replica `local` are made."""
+        return contextlib.nullcontext()
+
+    def run(self, function: Callable[[int], Any]) -> Any:
+        """Inside a compiled function: `function(local)` on each replica of this process; what the first one gives."""
+        return function(0)
+
+    def sum(self, tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
+        """Inside `run`: each tensor summed over all replicas, with the same bits on each. Its gradient is summed too."""
+        return list(tensors)
+
+    def gather(self, rows: tf.Tensor, rank: int) -> tf.Tensor:
+        """Rows [b, ...] of all replicas one after another, [N b, ...].
+
+        For what every replica computes alike from all rows: the gradient is each replica's own part of the incoming one.
+        """
+        if self.count == 1:
+            return rows
+        before, after = rank * int(rows.shape[0]), (self.count - 1 - rank) * int(rows.shape[0])
+
+        @tf.custom_gradient
+        def gathered(own: tf.Tensor) -> Any:
+            (whole,) = self.sum([tf.pad(own, [[before, after]] + [[0, 0]] * (len(own.shape) - 1))])
+            return whole, lambda gradient: gradient[before : before + int(own.shape[0])]
+
+        return gathered(rows)
+
+    def moments(self, values: tf.Tensor, rank: int) -> Any:
+        """Mean and variance over all axes but the last of the values of all replicas, which have equally many.
+
+        Each replica's own are combined by Chan's formula: mean = avg m_r, variance = avg (v_r + (m_r - mean)^2).
+        Reference: Chan, Golub, LeVeque, Algorithms for computing the sample variance, The American Statistician 37, 1983.
+        """
+        mean, variance = tf.nn.moments(values, list(range(len(values.shape) - 1)))
+        own = tf.stack([mean, variance])[tf.newaxis]
+        (whole,) = self.sum([tf.pad(own, [[rank, self.count - 1 - rank], [0, 0], [0, 0]])])
+        means, variances = whole[:, 0], whole[:, 1]
+        mean = tf.reduce_mean(means, axis=0)
+        return mean, tf.reduce_mean(variances + tf.square(means - mean), axis=0)
+
+
+class Distributed(Replicas):
+    """Replicas of a strategy of `tf.distribute`; no variable is the strategy's own.
+
+    Args:
+      strategy: `tf.distribute.MirroredStrategy` or `tf.distribute.MultiWorkerMirroredStrategy`.
+      process, processes: which of how many processes this one is.
+    """
+
+    def __init__(self, strategy: Any, *, process: int = 0, processes: int = 1):
+        self.strategy = strategy
+        self.count = int(strategy.num_replicas_in_sync)
+        local = self.count // processes
+        self.ranks = range(process * local, (process + 1) * local)
+        self._devices = strategy.extended.worker_devices
+
+    def place(self, local: int) -> ContextManager[Any]:
+        return tf.device(self._devices[local])  # type: ignore[no-any-return]
+
+    def run(self, function: Callable[[int], Any]) -> Any:
+        def in_replica() -> Any:
+            rank = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
+            return function(int(rank) - self.ranks[0])
+
+        results = self.strategy.run(in_replica)
+        return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], results)
+
+    def sum(self, tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+
+
+class Hccl(Replicas):
+    """One of several NPUs, each with a process of its own.
+
+    Args:
+      all_reduce: list of tensors -> their sums over all processes, from `tcc.device`.
+      rank, count: which of how many processes this one is.
+    """
+
+    def __init__(self, all_reduce: Callable[[List[tf.Tensor]], List[tf.Tensor]], *, rank: int, count: int):
+        self._all_reduce = all_reduce
+        self.count = count
+        self.ranks = (rank,)
+
+    def sum(self, tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
+        @tf.custom_gradient
+        def summed(*values: tf.Tensor) -> Any:
+            return tuple(self._all_reduce(list(values))), lambda *gradients: tuple(self._all_reduce(list(gradients)))
+
+        return list(summed(*tensors))
+
+
+def check_share(batch_size: int, count: int) -> None:
+    """Raise SettingsError unless the replicas can share a batch evenly."""
+    if batch_size % count:
+        raise SettingsError(
+            f"replicas: {count} of them cannot share a batch of batch_size = {batch_size} clips evenly; "
+            f"take a multiple of {count}, batch_size counts the clips of all replicas together"
+        )
+
+
+def check_agreement(replicas: Replicas, step: int, directory: Path) -> None:
+    """Raise CheckpointError unless the processes of all replicas found the same step in the training's folder."""
+    if replicas.count == len(replicas.ranks):
+        return
+
+    @tf.function(autograph=False)
+    def added() -> Any:
+        return replicas.run(lambda local: replicas.sum([tf.constant([step, step**2], tf.float64)])[0])
+
+    total, squares = added().numpy()
+    if squares * replicas.count != total**2:
+        raise CheckpointError(
+            f"{directory}: this process finds a checkpoint of step {step} there, others find another; the folder must be "
+            "the same on all machines"
+        )
