@@ -50,34 +50,46 @@ class Replicas:
         """Inside `run`: each tensor summed over all replicas, with the same bits on each. Its gradient is summed too."""
         return list(tensors)
 
-    def gather(self, rows: tf.Tensor, rank: int) -> tf.Tensor:
+    def gather(self, rows: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
         """Rows [b, ...] of all replicas one after another, [N b, ...].
 
         For what every replica computes alike from all rows: the gradient is each replica's own part of the incoming one.
         """
         if self.count == 1:
             return rows
-        before, after = rank * int(rows.shape[0]), (self.count - 1 - rank) * int(rows.shape[0])
 
         @tf.custom_gradient
         def gathered(own: tf.Tensor) -> Any:
-            (whole,) = self.sum([tf.pad(own, [[before, after]] + [[0, 0]] * (len(own.shape) - 1))])
-            return whole, lambda gradient: gradient[before : before + int(own.shape[0])]
+            (slots,) = self.sum([_slots(own, rank, self.count)])
+            shape = [self.count, *own.shape]
+
+            def gradient(incoming: tf.Tensor) -> tf.Tensor:
+                return tf.gather(tf.reshape(incoming, shape), rank)
+
+            return tf.reshape(slots, [self.count * shape[1], *shape[2:]]), gradient
 
         return gathered(rows)
 
-    def moments(self, values: tf.Tensor, rank: int) -> Any:
+    def moments(self, values: tf.Tensor, rank: tf.Tensor) -> Any:
         """Mean and variance over all axes but the last of the values of all replicas, which have equally many.
 
         Each replica's own are combined by Chan's formula: mean = avg m_r, variance = avg (v_r + (m_r - mean)^2).
         Reference: Chan, Golub, LeVeque, Algorithms for computing the sample variance, The American Statistician 37, 1983.
         """
-        mean, variance = tf.nn.moments(values, list(range(len(values.shape) - 1)))
-        own = tf.stack([mean, variance])[tf.newaxis]
-        (whole,) = self.sum([tf.pad(own, [[rank, self.count - 1 - rank], [0, 0], [0, 0]])])
-        means, variances = whole[:, 0], whole[:, 1]
+        own = tf.stack(tf.nn.moments(values, list(range(len(values.shape) - 1))))
+        (slots,) = self.sum([_slots(own, rank, self.count)])
+        means, variances = slots[:, 0], slots[:, 1]
         mean = tf.reduce_mean(means, axis=0)
         return mean, tf.reduce_mean(variances + tf.square(means - mean), axis=0)
+
+
+def _slots(own: tf.Tensor, rank: tf.Tensor, count: int) -> tf.Tensor:
+    """[count, ...]: `own` at place `rank`, zeros elsewhere.
+
+    The rank is a tensor: NPUs that work together must run the same graph, so that no constant in it may tell them apart.
+    """
+    mine = tf.reshape(tf.equal(tf.range(count), rank), [count] + [1] * len(own.shape))
+    return tf.where(mine, own[tf.newaxis], tf.zeros_like(own)[tf.newaxis])
 
 
 class Distributed(Replicas):
@@ -107,8 +119,9 @@ class Distributed(Replicas):
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], results)
 
     def sum(self, tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
-        context = tf.distribute.get_replica_context()
-        return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+        # What came from outside the replica has no device yet, and the strategy asks for one.
+        here = [tf.identity(tensor) for tensor in tensors]
+        return list(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here))
 
 
 class Hccl(Replicas):

@@ -80,6 +80,7 @@ class TrainingStep:
         self.replicas = replicas or Replicas()
         self.traces: Tuple[StepTrace, ...] = ()
         self.stops = False
+        self._ranks = tf.constant(list(self.replicas.ranks), tf.int32)
         own = [_Networks(encoder, optimizer, head, loss_scale)]
         self._networks = own + [_Networks(one.encoder, one.optimizer, one.head, one.loss_scale) for one in others]
         if training.accumulation_steps > 1:
@@ -105,7 +106,7 @@ class TrainingStep:
         if self.training.accumulation_steps > 1:
             return self._accumulated(parts, rate, flag)
         (batch,) = parts
-        terms, embeddings, norms = self._compiled(*_tensors(batch), rate, flag)
+        terms, embeddings, norms = self._compiled(self._ranks, *_tensors(batch), rate, flag)
         self.traces = (StepTrace(batch, _as_floats(terms), embeddings),)
         return {**self.traces[0].terms, **self._norms(norms)}
 
@@ -120,12 +121,12 @@ class TrainingStep:
     def concrete_function(self, batch: Batch) -> Any:
         """The traced step for batches of this shape, for looking at its operations."""
         zero = tf.constant(0.0, tf.float32)
-        return self._compiled.get_concrete_function(*_tensors(batch), zero, zero)
+        return self._compiled.get_concrete_function(self._ranks, *_tensors(batch), zero, zero)
 
     def _accumulated(self, batches: List[Batch], rate: tf.Tensor, flag: tf.Tensor) -> Dict[str, float]:
         traces = []
         for batch in batches:
-            terms, embeddings = self._compiled_accumulation(*_tensors(batch))
+            terms, embeddings = self._compiled_accumulation(self._ranks, *_tensors(batch))
             traces.append(StepTrace(batch, _as_floats(terms), embeddings))
         self.traces = tuple(traces)
         norms = self._norms(self._compiled_application(rate, flag))
@@ -139,18 +140,18 @@ class TrainingStep:
             del values["gradient_norm"]
         return values
 
-    def _step(self, inputs, drawn, dropout_masks, learning_rate, flag):
+    def _step(self, ranks, inputs, drawn, dropout_masks, learning_rate, flag):
         def on(local):
             networks = self._networks[local]
-            terms, embeddings, gradients = self._gradients(networks, *self._of(local, inputs, drawn, dropout_masks))
+            terms, embeddings, gradients = self._gradients(networks, *self._of(local, ranks, inputs, drawn, dropout_masks))
             return terms, embeddings, self._apply(networks, gradients, learning_rate, self._stop(flag, local))
 
         return self.replicas.run(on)
 
-    def _accumulate(self, inputs, drawn, dropout_masks):
+    def _accumulate(self, ranks, inputs, drawn, dropout_masks):
         def on(local):
             networks = self._networks[local]
-            terms, embeddings, gradients = self._gradients(networks, *self._of(local, inputs, drawn, dropout_masks))
+            terms, embeddings, gradients = self._gradients(networks, *self._of(local, ranks, inputs, drawn, dropout_masks))
             for total, gradient in zip(networks.sums, gradients):
                 total.assign_add(gradient)
             return terms, embeddings
@@ -168,18 +169,18 @@ class TrainingStep:
 
         return self.replicas.run(on)
 
-    def _of(self, local: int, inputs, drawn, dropout_masks) -> Tuple[Any, ...]:
+    def _of(self, local: int, ranks, inputs, drawn, dropout_masks) -> Tuple[Any, ...]:
         """One replica's rank and part of the inputs and masks of this process."""
-        rank, parts = self.replicas.ranks[local], len(self.replicas.ranks)
+        parts = len(self.replicas.ranks)
         if parts == 1:
-            return rank, inputs, drawn, dropout_masks
-        return rank, _part(inputs, local, parts), drawn, tuple(_part(mask, local, parts) for mask in dropout_masks)
+            return ranks[0], inputs, drawn, dropout_masks
+        return ranks[local], _part(inputs, local, parts), drawn, tuple(_part(mask, local, parts) for mask in dropout_masks)
 
     def _stop(self, flag: tf.Tensor, local: int) -> tf.Tensor:
         """How many processes were asked to stop."""
         return self.replicas.sum([flag if local == 0 else tf.zeros_like(flag)])[0]
 
-    def _gradients(self, networks: _Networks, rank: int, inputs, drawn, dropout_masks):
+    def _gradients(self, networks: _Networks, rank: tf.Tensor, inputs, drawn, dropout_masks):
         """Terms, embeddings of all clips, and the gradients of the loss, or of its multiple where there is a loss scale."""
         with tf.GradientTape() as tape:
             own = self._embed(networks, inputs, drawn, dropout_masks, training=True, rank=rank)
@@ -191,13 +192,14 @@ class TrainingStep:
         gradients = self._summed(networks, gradients, rank)
         return self._with_sum(networks, terms), embeddings, self._with_weight_decay(networks, gradients)
 
-    def _summed(self, networks: _Networks, gradients: List[tf.Tensor], rank: int) -> List[tf.Tensor]:
+    def _summed(self, networks: _Networks, gradients: List[tf.Tensor], rank: tf.Tensor) -> List[tf.Tensor]:
         """Gradients over all replicas. Each has the head's whole gradient; all take the chief's, so that they stay alike."""
         if self.replicas.count == 1:
             return gradients
         of_head = len(networks.head_variables())
         mine = gradients[: len(gradients) - of_head]
-        chiefs = [gradient * float(rank == 0) for gradient in gradients[len(gradients) - of_head :]]
+        of_chief = tf.cast(tf.equal(rank, 0), tf.float32)
+        chiefs = [gradient * of_chief for gradient in gradients[len(gradients) - of_head :]]
         return self.replicas.sum([*mine, *chiefs])
 
     def _with_weight_decay(self, networks: _Networks, gradients) -> List[tf.Tensor]:
@@ -240,12 +242,14 @@ class TrainingStep:
         embeddings = self._embed(networks, inputs, drawn, (), training=False)
         return self._terms(embeddings, drawn, training=False)
 
-    def _embed(self, networks: _Networks, inputs, drawn, dropout_masks, *, training: bool, rank: int = 0):
+    def _embed(self, networks: _Networks, inputs, drawn, dropout_masks, *, training: bool, rank: Optional[tf.Tensor] = None):
         """Embeddings [b, T, D] of the inputs' clips, or with positives [b, 2T, D]; these are sequences of their own to the encoder."""
         num_clips, num_windows, num_frames = int(inputs.shape[0]), int(inputs.shape[1]), _num_frames(drawn)
         sequences = tf.reshape(inputs, [num_clips * num_windows // num_frames, num_frames, *inputs.shape[2:]])
         has_views = needs_views(self.training)
-        valid = drawn["valid"][rank * num_clips : (rank + 1) * num_clips]
+        valid = drawn["valid"]
+        if rank is not None and self.replicas.count > 1 and has_views:
+            valid = tf.slice(valid, [rank * num_clips, 0], [num_clips, num_frames])
         with self._batch_statistics(rank, training):
             # The head of a method with views comes before the normalization of the embeddings.
             embeddings = networks.encoder(
@@ -258,7 +262,7 @@ class TrainingStep:
             )
         return tf.reshape(embeddings, [num_clips, num_windows, embeddings.shape[-1]])
 
-    def _batch_statistics(self, rank: int, training: bool) -> ContextManager[None]:
+    def _batch_statistics(self, rank: Optional[tf.Tensor], training: bool) -> ContextManager[None]:
         """Where batch normalization takes the statistics of the batches of all replicas."""
         replicas = self.replicas
         alone = replicas.count == 1 or not training

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 STEPS = 20
-RATES = {"momentum": 0.01, "adam": 0.001}
+RATES = {"momentum": 0.01, "adam": 0.0001}
 
 
 def free_ports(count):

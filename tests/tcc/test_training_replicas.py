@@ -44,7 +44,7 @@ def compare(folder, one, several):
         with np.load(path) as expected, np.load(folder / several / path.name) as found:
             assert set(expected) == set(found)
             for name in expected:
-                error = np.abs(found[name] - expected[name]).max()
+                error = np.abs(found[name] - expected[name]).max() / max(np.abs(expected[name]).max(), 1.0)
                 assert error <= TOLERANCE[optimizer], (method, optimizer, name, error)
 
 
