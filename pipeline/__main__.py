@@ -55,6 +55,16 @@ def compare(runs: List[str], to: Optional[str]) -> int:
     return 0
 
 
+def replica_of(rank: int) -> int:
+    """Train along in all trainings of RunAll."""
+    from pipeline.replicas import serve
+    from pipeline.run_all import last_tasks
+    from pipeline.training import TrainTask
+
+    serve(rank, [task for task in tasks_in_order(*last_tasks().values()) if isinstance(task, TrainTask)])
+    return 0
+
+
 _COMMANDS = {"status": status, "check": check}
 
 
@@ -73,9 +83,13 @@ def main(arguments: Optional[List[str]] = None) -> int:
         "runs", nargs="+", metavar="RUN", help="folder of an evaluation or report, or a part of its name"
     )
     comparing.add_argument("--to", metavar="FILE.html", help="write a page, too")
+    replica = commands.add_parser("replica", help="on another machine of [device] hosts: train along; docs/devices.md")
+    replica.add_argument("--rank", type=int, required=True, metavar="N", help="its place in hosts, from 1 on")
     options, settings = parser.parse_known_args(arguments)
     try:
         _take_settings(settings)
+        if options.command == "replica":
+            return replica_of(options.rank)
         return compare(options.runs, options.to) if options.command == "compare" else _COMMANDS[options.command]()
     except TccError as error:
         print(f"error: {error}", file=sys.stderr)

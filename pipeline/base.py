@@ -39,6 +39,7 @@ class Job:
     progress: Progress
     should_stop: Callable[[], bool]
     rerun: bool = False
+    fail: Callable[[str], None] = print  # end this process at once, from any thread, telling why
 
 
 @dataclass

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, Iterator, TextIO
+from typing import Any, Callable, Dict, Iterator, TextIO
 
 import luigi.task_register
 
@@ -108,7 +108,7 @@ def _remove_leftovers(work: Path) -> None:
 def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool) -> None:
     started = time.time()
     progress = _reporter(events, threading.Event() if task.saves_when_stopped else stop)
-    job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun)
+    job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun, _end_at_once(task, events))
     made = task.make(job)
     upstream = {
         name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name
@@ -129,6 +129,14 @@ def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool
     }
     run = describe_run(started=started, seconds=time.time() - started, device=made.device)
     write_json(job.directory / MANIFEST, {"result": result, "run": run})
+
+
+def _end_at_once(task: StageTask, events: TextIO) -> Callable[[str], None]:
+    def fail(text: str) -> None:
+        _send(events, {"error": text, "log": str(task.work_directory / LOG), "traceback": ""})
+        os._exit(EXIT_FAILED)
+
+    return fail
 
 
 def _publish(work: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from tcc.config import AugmentationConfig, OptimizerConfig, SamplingConfig, ScheduleConfig, TrainingConfig
 from tcc.dataset import Batch, Clips, Share, prefetch
@@ -24,6 +24,7 @@ from tcc.training.diagnosis import diagnose
 from tcc.training.drawing import draw_training_batch
 from tcc.training.history import HISTORY, History, read_history
 from tcc.training.methods import build_head, count_phases
+from tcc.training.npu_loss_scale import KerasOptimizer, NpuLossScale
 from tcc.training.optimizer import build_optimizer
 from tcc.training.precision import build_loss_scale, check_precision
 from tcc.training.replicas import Replicas, check_agreement, check_share
@@ -67,6 +68,7 @@ def train(
     augmentation: Optional[AugmentationConfig] = None,
     validation_source: Optional[Clips] = None,
     xla: bool = False,
+    npu_loss_scale: Optional[Mapping[str, Any]] = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
     replicas: Optional[Replicas] = None,
@@ -87,6 +89,7 @@ def train(
       augmentation: random changes of the training clips; None: none.
       validation_source: clips whose losses, without training on them, are added to the history at each checkpoint.
       xla: compile the step by XLA; slower on a CPU, and its last bits differ.
+      npu_loss_scale: arguments of Ascend's optimizer, from `tcc.npu_options.loss_scale_of`; None or empty: it is not used.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised. Of several
         replicas one that is asked stops all.
@@ -109,7 +112,7 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     num_phases = count_phases(source.labels)
     copies = [
-        _build(one, replicas.place(local), training, optimizer or OptimizerConfig(), num_phases)
+        _build(one, replicas.place(local), training, optimizer or OptimizerConfig(), num_phases, npu_loss_scale or {})
         for local, one in enumerate([encoder, *others])
     ]
     first = _resume(directory, source, copies, training, replicas)
@@ -124,13 +127,23 @@ def train(
 
 
 def _build(
-    encoder: Any, place: ContextManager[Any], training: TrainingConfig, optimizer: OptimizerConfig, num_phases: int
+    encoder: Any,
+    place: ContextManager[Any],
+    training: TrainingConfig,
+    optimizer: OptimizerConfig,
+    num_phases: int,
+    npu_loss_scale: Mapping[str, Any],
 ) -> checkpoints.Trained:
     """An encoder with its head, optimizer and loss scale."""
     with place:
         head = build_head(training, encoder.embedder.config.embedding_size, num_phases=num_phases)
-        built = build_optimizer(optimizer, trained_variables(encoder, head))
-        return checkpoints.Trained(encoder, built, head, build_loss_scale(training.precision))
+        variables = trained_variables(encoder, head)
+        if npu_loss_scale:
+            built = KerasOptimizer(optimizer, variables, **npu_loss_scale)
+            return checkpoints.Trained(encoder, built, head, NpuLossScale(built))
+        return checkpoints.Trained(
+            encoder, build_optimizer(optimizer, variables), head, build_loss_scale(training.precision)
+        )
 
 
 def _resume(
