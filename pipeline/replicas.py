@@ -4,8 +4,6 @@
     gpu    N GPUs in this process                         N GPUs in one process a machine
     npu    N processes, one NPU each, joined by HCCL      refused
     cpu    N processes on this machine                    one process a machine
-
-`python -m pipeline.replicas` is such a further process: the chief's request and its rank as JSON on standard input.
 """
 
 from __future__ import annotations
@@ -23,11 +21,10 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 from pipeline.base import Job
 from pipeline.device import open_device_of
-from pipeline.supervisor import die_with_parent
 from tcc.config import Settings
 from tcc.errors import ReplicaLost, SettingsError
 from tcc.progress import Interrupted, silent
@@ -202,7 +199,7 @@ def _start(task: Any, job: Job, variables: Dict[str, str]) -> subprocess.Popen[s
         "parent": os.getpid(),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.replicas"],
+        [sys.executable, "-m", "pipeline.replica"],
         stdin=subprocess.PIPE,
         text=True,
         env={**os.environ, **variables},
@@ -244,22 +241,6 @@ def _stop(processes: Sequence[subprocess.Popen[str]]) -> None:
             process.wait()
 
 
-def main() -> int:
-    """A further process: train along, write nothing."""
-    import importlib
-
-    import luigi.task_register
-
-    from pipeline import settings as settings_module
-
-    request = json.loads(sys.stdin.read())
-    stop = _stop_with(request["parent"])
-    importlib.import_module(request["module"])
-    with settings_module.using(Settings.from_dict(request["settings"])):
-        task = luigi.task_register.Register.get_task_cls(request["task"])(**request["params"])
-        return train_along(task, Path(request["directory"]), stop)
-
-
 def train_along(task: Any, directory: Path, stop: threading.Event) -> int:
     """Be one of the team of a TrainTask, by the rank in the environment; the exit code."""
     job = Job(directory, task.settings, silent, stop.is_set)
@@ -270,23 +251,7 @@ def train_along(task: Any, directory: Path, stop: threading.Event) -> int:
         return EXIT_INTERRUPTED
 
 
-def _stop_with(parent: int) -> threading.Event:
-    """Set by SIGTERM, and by the death of the parent, after which this process does not live long either."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        os._exit(EXIT_INTERRUPTED)
-
-    threading.Thread(target=watch, daemon=True).start()
-    return stop
-
-
-def serve(rank: int, tasks: Sequence[Any], stop: Optional[threading.Event] = None) -> None:
+def serve(rank: int, tasks: Sequence[Any]) -> None:
     """On another machine: train along in each of the trainings in turn, as soon as what it reads is there.
 
     Raises: SettingsError if [device] hosts does not name this rank.
@@ -313,7 +278,3 @@ def _serve_one(task: Any, variables: Dict[str, str]) -> None:
 
 def _complete(tasks: Any) -> bool:
     return all(one.complete() for one in (tasks if isinstance(tasks, list) else [tasks]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

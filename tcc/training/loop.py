@@ -121,7 +121,7 @@ def train(
     with contextlib.closing(session):
         session.run(progress, should_stop)
     history = read_history(directory) if replicas.is_chief else []
-    losses = {name: value for name, value in session.losses.items() if name != "step"}
+    losses = {name: value for name, value in (history[-1] if history else session.losses).items() if name != "step"}
     warnings = tuple(collapse_warnings(history))
     return TrainingResult(training.num_steps, losses, directory / HISTORY, session.clock.input_share(), warnings)
 

@@ -75,6 +75,7 @@ class TrainingStep:
     ):
         self.encoder = encoder
         self.head = head
+        self.optimizer = optimizer
         self.training = training
         self.loss_scale = loss_scale
         self.replicas = replicas or Replicas()
