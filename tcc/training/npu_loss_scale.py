@@ -36,11 +36,12 @@ class KerasOptimizer(tf.Module):
         # Everything exists from here on; in a compiled step it would be too late.
         inner._create_all_weights(variables)
         self.iterations = inner.iterations
-        self._inner = inner
+        # Not the optimizer itself: the wrapper's checkpoint is the wrapped one's, which would then be there twice.
+        self._set_rate = lambda rate: inner.learning_rate.assign(rate)
 
     def apply(self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], learning_rate: tf.Tensor) -> None:
         """One step, or none where the engine told of an overflow; it counts either way."""
-        self._inner.learning_rate.assign(learning_rate)
+        self._set_rate(learning_rate)
         self.keras.apply_gradients(zip(gradients, variables))
 
 
