@@ -21,7 +21,7 @@ from typing import Any, ContextManager, Dict, List, Optional, Tuple, Union
 
 from tcc.config import DeviceConfig
 from tcc.errors import DeviceError, SettingsError
-from tcc.npu_options import plugin_options
+from tcc.npu_options import Folder, plugin_options
 
 _NPU_SMI_SECONDS = 10
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -40,7 +40,7 @@ class Device:
 def open_device(
     kind: Union[str, DeviceConfig] = "auto",
     *,
-    folder: Optional[Union[str, Path]] = None,
+    folder: Folder = None,
     dev: Union[str, Path] = "/dev",
 ) -> Device:
     """Open the device that this process works on; call it before the first variable or model is made.
@@ -50,7 +50,8 @@ def open_device(
     Args:
       kind: npu, gpu, cpu, or auto: an NPU where plugin and device are there, else a GPU that TensorFlow sees, else cpu. Or all
         settings of [device], for the options of an NPU.
-      folder: where an NPU's dumps, profiles and compiler files go; None: it makes none but where the engine's defaults say.
+      folder: where an NPU's dumps, profiles and compiler files go; the first two may be named by themselves, see
+        `tcc.npu_options.plugin_options`. None: no dumps, and compiler files where the engine's defaults say.
       dev: folder of device nodes.
     Raises: SettingsError for an unknown kind, or options at odds; DeviceError if the device is missing (with what is
       missing), another one is already open, or variables were made before an NPU was opened.
@@ -144,7 +145,7 @@ def loss_scale_optimizer(optimizer: Any, **arguments: Any) -> Any:
     return npu_device.train.optimizer.NpuLossScaleOptimizer(optimizer, **arguments)
 
 
-def _open(kind: str, config: DeviceConfig, folder: Optional[Union[str, Path]], dev: Path) -> Device:
+def _open(kind: str, config: DeviceConfig, folder: Folder, dev: Path) -> Device:
     if kind == "npu":
         return _open_npu(config, folder, dev)
     _make_deterministic()
@@ -192,7 +193,7 @@ def _make_deterministic() -> None:
         enable()
 
 
-def _open_npu(config: DeviceConfig, folder: Optional[Union[str, Path]], dev: Path) -> Device:
+def _open_npu(config: DeviceConfig, folder: Folder, dev: Path) -> Device:
     missing = _missing_for_npu(dev)
     if missing:
         raise DeviceError(f"npu: missing {'; '.join(missing)}")
@@ -201,7 +202,7 @@ def _open_npu(config: DeviceConfig, folder: Optional[Union[str, Path]], dev: Pat
     if config.profiling and os.environ.get("ASCEND_RT_VISIBLE_DEVICES"):
         raise SettingsError("profiling: does not work with ASCEND_RT_VISIBLE_DEVICES; unset it, and choose by device_id")
     options = plugin_options(config, folder)
-    if folder is not None:
+    if isinstance(folder, (str, Path)):
         _keep_files_in(Path(folder))
     import npu_device
 

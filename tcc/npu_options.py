@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Union
 
 from tcc.errors import SettingsError
 
@@ -74,10 +74,13 @@ def check_steps(text: str) -> None:
             raise SettingsError(f"data_dump_step: must be steps and ranges such as 0|3-5|10; got {part!r} in {text!r}")
 
 
-def plugin_options(config: DeviceConfig, folder: Optional[Union[str, Path]]) -> Dict[str, Any]:
+Folder = Union[str, Path, Mapping[str, Union[str, Path]], None]
+
+
+def plugin_options(config: DeviceConfig, folder: Folder) -> Dict[str, Any]:
     """Options of the plugin by their dotted names, in the order in which they are set.
 
-    Args: folder: where dumps and profiles go, in folders of their own, which the engine wants to exist.
+    Args: folder: where "dumps" and "profiles" get folders of their own, which the engine wants to exist; or these two by name.
     Raises: SettingsError if a file is missing or not what the engine reads, or a dump is asked for without a folder.
     """
     options: Dict[str, Any] = {"deterministic": int(config.deterministic)}
@@ -129,10 +132,10 @@ def _profiling(folder: str) -> str:
     )
 
 
-def _folder(folder: Optional[Union[str, Path]], name: str) -> str:
+def _folder(folder: Folder, name: str) -> str:
     if folder is None:
         raise SettingsError(f"{name}: need a folder to be written to; give one to open_device")
-    path = Path(folder).resolve() / name
+    path = Path(folder[name] if isinstance(folder, Mapping) else Path(folder) / name).resolve()
     path.mkdir(parents=True, exist_ok=True)
     return str(path)
 
