@@ -71,7 +71,6 @@ def train(
     npu_loss_scale: Optional[Mapping[str, Any]] = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
-    on_step: Callable[[int, Dict[str, float]], None] = lambda step, losses: None,
     replicas: Optional[Replicas] = None,
     others: Sequence[Any] = (),
 ) -> TrainingResult:
@@ -94,7 +93,6 @@ def train(
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised. Of several
         replicas one that is asked stops all.
-      on_step: told each step, counted from 1, with its losses, once all that belongs to it is written.
       replicas: that train together, from `tcc.training.replicas`; every process calls this function with the same
         arguments, the chief's alone writes. None: this one.
       others: encoders like `encoder` for the further replicas of this process, made where `replicas.place` says.
@@ -121,7 +119,7 @@ def train(
     settings = (sampling, training, schedule or ScheduleConfig(), augmentation)
     session = _Session(source, validation_source, copies, directory, settings, first, xla, replicas)
     with contextlib.closing(session):
-        session.run(progress, should_stop, on_step)
+        session.run(progress, should_stop)
     history = read_history(directory) if replicas.is_chief else []
     losses = {name: value for name, value in (history[-1] if history else session.losses).items() if name != "step"}
     warnings = tuple(collapse_warnings(history))
@@ -209,7 +207,7 @@ class _Session:
             if one is not None:
                 one.close()
 
-    def run(self, progress: Progress, should_stop: Callable[[], bool], on_step: Callable[[int, Any], None]) -> None:
+    def run(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
         last, parts = self.training.num_steps, self.training.accumulation_steps
         batches = prefetch(self.draw, range(self.first * parts, last * parts))
         with contextlib.closing(batches):
@@ -217,7 +215,6 @@ class _Session:
                 alone = self.replicas.count == 1
                 losses = self.train_on(group, stop=not alone and should_stop())
                 self.record(done, losses)
-                on_step(done, losses)
                 self.clock.report(done, losses["loss"], progress, self.warned)
                 if done < last and (should_stop() if alone else self.step_function.stops):
                     self.save(done)
