@@ -54,6 +54,27 @@ class TrainingResult:
     warnings: Tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class StepDone:
+    """One step, for who follows a training step by step.
+
+    Attributes:
+      step: from 1 on.
+      seconds: it took, the wait for its batch included, without checkpoint and validation.
+      losses: its terms, the total as "loss", and "learning_rate".
+      saved: whether there is a checkpoint of it.
+    """
+
+    step: int
+    seconds: float
+    losses: Dict[str, float]
+    saved: bool
+
+
+def _nobody(done: StepDone) -> None:
+    pass
+
+
 def train(
     source: Clips,
     encoder: Any,
@@ -68,6 +89,7 @@ def train(
     xla: bool = False,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
+    on_step: Callable[[StepDone], None] = _nobody,
 ) -> TrainingResult:
     """Train an encoder; goes on from the newest checkpoint in `directory` by itself.
 
@@ -86,6 +108,7 @@ def train(
       xla: compile the step by XLA; slower on a CPU, and its last bits differ.
       progress: told the share done and a line like "step 420/1000, loss 0.31, 12 clips/s, 6 min left".
       should_stop: asked after every step; when true, a checkpoint is written and Interrupted raised.
+      on_step: told of every step, once its checkpoint, if any, is written.
     Raises: DeviceError if no device is open; SettingsError if there are too few clips, to train on or to validate with,
       or the device cannot do what is asked; CheckpointError if a checkpoint in `directory` is of another model or a later
       step; TrainingDiverged if a loss is not finite; tcc.progress.Interrupted.
@@ -105,7 +128,7 @@ def train(
     settings = (sampling, training, schedule or ScheduleConfig(), augmentation)
     session = _Session(source, validation_source, trained, directory, settings, first, xla)
     with contextlib.closing(session):
-        session.run(progress, should_stop)
+        session.run(progress, should_stop, on_step)
     history = read_history(directory)
     losses = {name: value for name, value in history[-1].items() if name != "step"}
     warnings = tuple(collapse_warnings(history))
@@ -148,13 +171,15 @@ class _Session:
         self.history.close()
         self.summaries.close()
 
-    def run(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+    def run(self, progress: Progress, should_stop: Callable[[], bool], on_step: Callable[[StepDone], None]) -> None:
         last, parts = self.training.num_steps, self.training.accumulation_steps
         batches = prefetch(self.draw, range(self.first * parts, last * parts))
         with contextlib.closing(batches):
             for done, group in enumerate(self.clock.waiting_for(batches, parts), start=self.first + 1):
                 losses = self.train_on(group)
+                seconds = self.clock.step_seconds()
                 self.record(done, losses)
+                on_step(StepDone(done, seconds, losses, self.is_regular(done)))
                 self.clock.report(done, losses["loss"], progress, self.warned)
                 if done < last and should_stop():
                     self.save(done)
@@ -241,17 +266,22 @@ class _Clock:
         self._started: Optional[float] = None
         self._begin = time.monotonic()
         self._waited = 0.0
+        self._step_began = self._begin
         self._reported = -math.inf
 
     def waiting_for(self, batches: Iterator[Batch], parts: int) -> Iterator[List[Batch]]:
         """The batches, as many at a time as make a step."""
         while True:
-            before = time.monotonic()
+            self._step_began = time.monotonic()
             group = list(itertools.islice(batches, parts))
-            self._waited += time.monotonic() - before
+            self._waited += self.step_seconds()
             if not group:
                 return
             yield group
+
+    def step_seconds(self) -> float:
+        """Since the step began to wait for its batch."""
+        return time.monotonic() - self._step_began
 
     def rates(self, done: int) -> Dict[str, float]:
         return {"clips_per_second": self._steps_per_second(done) * self._batch_size, "input_share": self.input_share()}
