@@ -115,7 +115,7 @@ def test_what_cannot_be_is_refused_before_anything_is_read(arguments, message, c
 def test_a_mix_list_needs_a_mixed_mode(tmp_path):
     (tmp_path / "ops_info.json").write_text("{}")
     mixlist = f"--mixlist_file={tmp_path / 'ops_info.json'}"
-    with pytest.raises(SettingsError, match="mixlist_file: needs a mixed precision_mode.* got allow_fp32_to_fp16"):
+    with pytest.raises(SettingsError, match=r"mixlist_file: needs a mixed precision_mode.* got allow_fp32_to_fp16"):
         npu_options(parse([mixlist, "--precision_mode=allow_fp32_to_fp16"]))
     assert npu_options(parse([mixlist])).device["mixlist_file"] == str(tmp_path / "ops_info.json")
     assert npu_options(parse([mixlist, "--use_mixlist=False"])).device["mixlist_file"] == ""
@@ -167,7 +167,7 @@ def test_a_training_is_gone_on_with_on_request_and_under_the_same_settings_alone
     with pytest.raises(SettingsError, match=r"another training \(training.batch_size was 2, is 4\); give another"):
         claim(tmp_path, {**RUN_OF, "training": {"num_steps": 20, "batch_size": 4}}, go_on=True)
     (tmp_path / RUN).write_text("{")
-    with pytest.raises(SettingsError, match="run.json is missing or damaged"):
+    with pytest.raises(SettingsError, match=r"run\.json is missing or damaged"):
         claim(tmp_path, RUN_OF, go_on=True)
 
 
