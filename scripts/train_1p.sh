@@ -122,10 +122,13 @@ if [ "$code" -ne 0 ]; then
     refuse "the training ended with exit code $code; log: $log"
 fi
 
-# As the port reads its log: field 6 of the last line is the time of a step, field 8 of all the losses.
+# As the port reads its log: field 6 of the last line is the time of a step, field 8 of all the losses; a step that was done again
+# after a training was killed counts once.
 step_seconds=$(grep 's/iter' "$log" | tail -n 1 | awk '{split($6, part, "s"); print part[1]}')
 losses=$output/train_${CaseName}_loss.txt
-grep 'Loss:' "$log" | awk '{print $8}' >"$losses.part"
+grep 'Loss:' "$log" | awk '
+    {split($5, part, "/"); if (!(part[1] in loss)) order[++count] = part[1]; loss[part[1]] = $8}
+    END {for (i = 1; i <= count; i++) print loss[order[i]]}' >"$losses.part"
 mv "$losses.part" "$losses"
 ActualLoss=$(tail -n 1 "$losses")
 ActualFPS=$(awk -v batch="$batch_size" -v seconds="$step_seconds" 'BEGIN {printf "%.2f", batch / seconds}')

@@ -134,9 +134,11 @@ def test_a_stopped_training_is_gone_on_with_and_an_earlier_output_is_put_aside(d
     assert script.returncode == 1
     first = log.read_text()
     assert "stopped at step " in first and "finally OKKKKKKKK" not in first
+    log.write_text(first + "\n".join(line for line in first.splitlines() if "Loss:" in line) + "\n")  # as if done twice
     code, told = run(command[1], tmp_path, *command[2:], "--resume")
     assert code == 0, told
-    assert steps_in(log) == [1, 2, 3, 4, 5, 6]
+    done = len(steps_in(log)) - 6
+    assert done >= 2 and steps_in(log) == [*range(1, done + 1), *range(1, 7)]
     resumed = (log.parent / "train_TCC_ID0714_for_TensorFlow2.X_bs2_1p_acc_loss.txt").read_text()
     code, told = run(command[1], tmp_path, *command[2:])
     assert code == 0 and f"earlier output: {tmp_path}/output/3.1" in told
