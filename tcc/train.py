@@ -97,6 +97,7 @@ def _open_device(kind: str, npu: NpuOptions) -> Device:
     device = open_device(kind)
     if device.kind == "npu":
         LOG.info("npu_device loaded")
+        LOG.warning("not passed to the plugin: %s", ", ".join(npu.given()))
     else:
         LOG.info("device: %s; without effect on it: %s", device.description, ", ".join(npu.given()))
     return device
