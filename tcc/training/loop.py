@@ -56,6 +56,27 @@ class TrainingResult:
     warnings: Tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class StepDone:
+    """One step, for who follows a training step by step.
+
+    Attributes:
+      step: from 1 on.
+      seconds: it took, the wait for its batch included, without checkpoint and validation.
+      losses: its terms, the total as "loss", and "learning_rate".
+      saved: whether there is a checkpoint of it.
+    """
+
+    step: int
+    seconds: float
+    losses: Dict[str, float]
+    saved: bool
+
+
+def _nobody(done: StepDone) -> None:
+    pass
+
+
 def train(
     source: Clips,
     encoder: Any,
@@ -73,6 +94,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     replicas: Optional[Replicas] = None,
     others: Sequence[Any] = (),
+    on_step: Callable[[StepDone], None] = _nobody,
 ) -> TrainingResult:
     """Train an encoder; goes on from the newest checkpoint in `directory` by itself.
 
@@ -96,6 +118,7 @@ def train(
       replicas: that train together, from `tcc.training.replicas`; every process calls this function with the same
         arguments, the chief's alone writes. None: this one.
       others: encoders like `encoder` for the further replicas of this process, made where `replicas.place` says.
+      on_step: told of every step, once its checkpoint, if any, is written.
     Raises: DeviceError if no device is open; SettingsError if there are too few clips, to train on or to validate with,
       or the device cannot do what is asked; CheckpointError if a checkpoint in `directory` is of another model or a later
       step; TrainingDiverged if a loss is not finite; tcc.progress.Interrupted.
@@ -119,7 +142,7 @@ def train(
     settings = (sampling, training, schedule or ScheduleConfig(), augmentation)
     session = _Session(source, validation_source, copies, directory, settings, first, xla, replicas)
     with contextlib.closing(session):
-        session.run(progress, should_stop)
+        session.run(progress, should_stop, on_step)
     history = read_history(directory) if replicas.is_chief else []
     losses = {name: value for name, value in (history[-1] if history else session.losses).items() if name != "step"}
     warnings = tuple(collapse_warnings(history))
@@ -207,14 +230,16 @@ class _Session:
             if one is not None:
                 one.close()
 
-    def run(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+    def run(self, progress: Progress, should_stop: Callable[[], bool], on_step: Callable[[StepDone], None]) -> None:
         last, parts = self.training.num_steps, self.training.accumulation_steps
         batches = prefetch(self.draw, range(self.first * parts, last * parts))
         with contextlib.closing(batches):
             for done, group in enumerate(self.clock.waiting_for(batches, parts), start=self.first + 1):
                 alone = self.replicas.count == 1
                 losses = self.train_on(group, stop=not alone and should_stop())
+                seconds = self.clock.step_seconds()
                 self.record(done, losses)
+                on_step(StepDone(done, seconds, losses, self.is_regular(done)))
                 self.clock.report(done, losses["loss"], progress, self.warned)
                 if done < last and (should_stop() if alone else self.step_function.stops):
                     self.save(done)
@@ -313,17 +338,22 @@ class _Clock:
         self._started: Optional[float] = None
         self._begin = time.monotonic()
         self._waited = 0.0
+        self._step_began = self._begin
         self._reported = -math.inf
 
     def waiting_for(self, batches: Iterator[Batch], parts: int) -> Iterator[List[Batch]]:
         """The batches, as many at a time as make a step."""
         while True:
-            before = time.monotonic()
+            self._step_began = time.monotonic()
             group = list(itertools.islice(batches, parts))
-            self._waited += time.monotonic() - before
+            self._waited += self.step_seconds()
             if not group:
                 return
             yield group
+
+    def step_seconds(self) -> float:
+        """Since the step began to wait for its batch."""
+        return time.monotonic() - self._step_began
 
     def rates(self, done: int) -> Dict[str, float]:
         return {"clips_per_second": self._steps_per_second(done) * self._batch_size, "input_share": self.input_share()}
