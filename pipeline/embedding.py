@@ -41,7 +41,11 @@ class EmbedTask(VariantTask):
         """What training does not say; an untrained network has no other task to be told apart by."""
         if settings.embedding.parquet:
             check_pyarrow()
-        own = {"precision": settings.embedding.precision, "parquet": settings.embedding.parquet, **npu_settings(settings)}
+        own = {
+            "precision": settings.embedding.precision,
+            "parquet": settings.embedding.parquet,
+            **npu_settings(settings),
+        }
         if params["variant"] != UNTRAINED:
             return own
         training = TrainTask.own_settings(settings, seed=params["seed"], variant=MODEL)

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 import luigi
 
 from pipeline.base import Job, Made, StageTask
-from pipeline.device import npu_settings, open_device_of
 from pipeline.catalog import set_name
+from pipeline.device import npu_settings, open_device_of
 from pipeline.provenance import fingerprint
 from pipeline.shards import ShardsTask, shard_tasks
 from pipeline.weights import WEIGHTS, WeightsTask

@@ -1,9 +1,9 @@
 """The processes of a training on several devices: the chief, which is TrainTask's child, starts and watches the others.
 
-    kind   replicas = N                                   hosts = a:1, b:1
-    gpu    N GPUs in this process                         N GPUs in one process a machine
-    npu    N processes, one NPU each, joined by HCCL      refused
-    cpu    N processes on this machine                    one process a machine
+kind   replicas = N                                   hosts = a:1, b:1
+gpu    N GPUs in this process                         N GPUs in one process a machine
+npu    N processes, one NPU each, joined by HCCL      refused
+cpu    N processes on this machine                    one process a machine
 """
 
 from __future__ import annotations
@@ -189,7 +189,9 @@ def _others(task: Any, job: Job, team: Team, variables: Dict[str, str]) -> Itera
     try:
         yield
     except Exception as error:
-        time.sleep(2 * _SECONDS_BETWEEN_LOOKS)  # what one's death makes of the others is noticed before the death itself
+        time.sleep(
+            2 * _SECONDS_BETWEEN_LOOKS
+        )  # what one's death makes of the others is noticed before the death itself
         lost = _lost(processes)
         if lost and not isinstance(error, Interrupted):
             raise ReplicaLost(lost) from error
@@ -235,7 +237,10 @@ def _lost(processes: Sequence[subprocess.Popen[str]]) -> str:
         code = process.poll()
         if code not in (None, 0, EXIT_INTERRUPTED):
             how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            return f"replica {rank} of {len(processes) + 1} died ({how}), so all stop; run again: it goes on from the last checkpoint"
+            return (
+                f"replica {rank} of {len(processes) + 1} died ({how}), so all stop; "
+                "run again: it goes on from the last checkpoint"
+            )
     return ""
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Dict, Mapping
 
 from pipeline.base import Job, Made
-from pipeline.device import open_device_of
 from pipeline.catalog import catalog
+from pipeline.device import open_device_of
 from pipeline.features import input_tasks, open_source
 from pipeline.provenance import write_json
 from pipeline.results import Results

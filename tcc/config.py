@@ -28,6 +28,7 @@ BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet", "vggm")
 # Ascend's plugin has no depthwise convolution.
 ON_HOST_OF_AN_NPU = ("efficientnet_lite0",)
 SPLITS = ("train", "val", "test")
+DEVICES = ("auto", "npu", "gpu", "cpu")
 # The metrics, and the options of [evaluation] that each of them reads.
 METRIC_SETTINGS = {
     "phase_classification": ("train_fractions",),
@@ -573,8 +574,12 @@ class DeviceConfig:
 
     kind: str = "auto"  # auto, npu, gpu, cpu
     xla: bool = False  # compile the training step by XLA; may help on a GPU, is slower on a CPU
-    replicas: int = 1  # GPUs, NPUs, or processes on a CPU, that train together; [training] batch_size counts the clips of all
-    hosts: tuple[str, ...] = ()  # host:port of each machine that trains, this run's first; docs/devices.md. Empty: this one
+    replicas: int = (
+        1  # GPUs, NPUs, or processes on a CPU, that train together; [training] batch_size counts the clips of all
+    )
+    hosts: tuple[
+        str, ...
+    ] = ()  # host:port of each machine that trains, this run's first; docs/devices.md. Empty: this one
     device_id: int = -1  # logical id of the NPU; -1: ASCEND_DEVICE_ID, or 0
     precision_mode: str = ""  # what the engine lowers precision to, such as allow_mix_precision; empty: its default
     mixlist_file: str = ""  # JSON file that moves operations between the lists of a mixed precision_mode
@@ -588,7 +593,7 @@ class DeviceConfig:
     loop_size: int = 1  # steps in one call of the device; only 1 is possible
 
     def __post_init__(self) -> None:
-        check_choice("kind", self.kind, ("auto", "npu", "gpu", "cpu"))
+        check_choice("kind", self.kind, DEVICES)
         check_at_least("replicas", self.replicas, 1)
         for host in self.hosts:
             if not re.fullmatch(r"[^:\s]+:\d+", host):
@@ -600,7 +605,9 @@ class DeviceConfig:
             check_choice("precision_mode", self.precision_mode, (*PRECISION_MODES, *PRECISION_MODES_V2))
         check_options(self)
         if self.kind in ("cpu", "gpu") and changed_options(self):
-            raise SettingsError(f"{', '.join(changed_options(self))}: for an NPU only, and kind = {self.kind}; leave it out")
+            raise SettingsError(
+                f"{', '.join(changed_options(self))}: for an NPU only, and kind = {self.kind}; leave it out"
+            )
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,9 @@ def _open_npu(config: DeviceConfig, folder: Folder, dev: Path) -> Device:
     if _variables_exist():
         raise DeviceError("npu: variables already exist, and opening an NPU would lose them; open the device first")
     if config.profiling and os.environ.get("ASCEND_RT_VISIBLE_DEVICES"):
-        raise SettingsError("profiling: does not work with ASCEND_RT_VISIBLE_DEVICES; unset it, and choose by device_id")
+        raise SettingsError(
+            "profiling: does not work with ASCEND_RT_VISIBLE_DEVICES; unset it, and choose by device_id"
+        )
     options = plugin_options(config, folder)
     if isinstance(folder, (str, Path)):
         _keep_files_in(Path(folder))
@@ -240,8 +242,8 @@ def _missing_for_npu(dev: Path) -> list:
     if not _has_plugin():
         found = "npu_bridge is there, the adapter for TensorFlow 1, which does not do; " if _has_bridge() else ""
         missing.append(
-            f"the plugin ({found}Python package npu_device, of the Ascend TF Adapter for TensorFlow 2.6.5; install its wheel, or "
-            "put it on PYTHONPATH)"
+            f"the plugin ({found}Python package npu_device, of the Ascend TF Adapter for TensorFlow 2.6.5; install its wheel, "
+            "or put it on PYTHONPATH)"
         )
     if not _has_npu(dev):
         missing.append(f"the driver or device node ({dev}/davinci0; npu-smi info -l counts no NPU)")

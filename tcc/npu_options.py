@@ -1,7 +1,7 @@
 """[device] settings -> options of the Ascend plugin, as plain data: checked before anything of Ascend is imported.
 
-Names and legal values: Ascend TF Adapter 2.x, release line of 2026; the engine's own checks are made here, in our words, because
-it makes them late or not at all. Whatever is not set is left to the engine.
+Names and legal values: Ascend TF Adapter 2.x, release line of 2026; the engine's own checks are made here, in our words,
+because it makes them late or not at all. Whatever is not set is left to the engine.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _NPU_ONLY = (
     *("device_id", "precision_mode", "mixlist_file", "fusion_switch_file", "data_dump", "data_dump_step"),
     *("overflow_dump", "profiling", "loss_scale", "loop_size"),
 )
+_KEYS = {"mixlist_file": ("black-list", "white-list", "gray-list"), "fusion_switch_file": ("Switch",)}
 DUMPS, PROFILES = "dumps", "profiles"
 
 
@@ -88,9 +89,9 @@ def plugin_options(config: DeviceConfig, folder: Folder) -> Dict[str, Any]:
         name = "precision_mode_v2" if config.precision_mode in PRECISION_MODES_V2 else "precision_mode"
         options[name] = config.precision_mode
     if config.mixlist_file:
-        options["modify_mixlist"] = _json_file("mixlist_file", config.mixlist_file, ("black-list", "white-list", "gray-list"))
+        options["modify_mixlist"] = json_file("mixlist_file", config.mixlist_file)
     if config.fusion_switch_file:
-        options["fusion_switch_file"] = _json_file("fusion_switch_file", config.fusion_switch_file, ("Switch",))
+        options["fusion_switch_file"] = json_file("fusion_switch_file", config.fusion_switch_file)
     if config.data_dump:
         options.update(_dump("enable_dump", _folder(folder, DUMPS), dump_mode="all"))
         if config.data_dump_step:
@@ -140,12 +141,19 @@ def _folder(folder: Folder, name: str) -> str:
     return str(path)
 
 
-def _json_file(option: str, path: str, keys: Any) -> str:
+def json_file(option: str, path: str) -> str:
+    """The absolute path of a file of a mixed precision's lists, or of fusion switches.
+
+    Raises: SettingsError if it is missing or not what the engine reads.
+    """
+    keys = _KEYS[option]
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{option}: {path} is no readable JSON file ({error})") from error
+        raise SettingsError(
+            f"{option}: {path} is no readable JSON file ({error}); give another, or leave it out"
+        ) from error
     if not isinstance(content, dict) or not any(key in content for key in keys):
         raise SettingsError(f"{option}: {path} has none of the keys {', '.join(keys)}")
     return str(Path(path).resolve())

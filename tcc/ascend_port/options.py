@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
-from tcc.device import KINDS
+from tcc.config import DEVICES
 from tcc.errors import SettingsError
 
 # The port's four values first, then the plugin's others.
@@ -83,7 +83,7 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--num_parallel_calls", type=int, default=None, metavar="N", help="threads that decode; left out: by processors"
     )
-    add("--device", default="auto", choices=KINDS, help="auto: an NPU where there is one, else a GPU, else the CPU")
+    add("--device", default="auto", choices=DEVICES, help="auto: an NPU where there is one, else a GPU, else the CPU")
     _add_switch(parser, "force_train", text="go on with the training that LOGDIR holds")
 
 

@@ -19,7 +19,7 @@ from tcc.config import (
     TrainingConfig,
 )
 from tcc.errors import SettingsError
-from tcc.npu_options import changed_options
+from tcc.npu_options import changed_options, json_file
 
 # Pouring as published; examples/recipes/pouring_as_published.cfg says the same to the pipeline.
 PUBLISHED = Settings(
@@ -84,23 +84,25 @@ def npu_options(options: argparse.Namespace) -> NpuOptions:
         device=DeviceConfig(
             kind="npu",
             precision_mode=options.precision_mode,
-            mixlist_file=_file(options, "use_mixlist", "mixlist_file"),
-            fusion_switch_file=_file(options, "fusion_off_flag", "fusion_off_file"),
+            mixlist_file=_file(options, "use_mixlist", "mixlist_file", "mixlist_file"),
+            fusion_switch_file=_file(options, "fusion_off_flag", "fusion_off_file", "fusion_switch_file"),
             data_dump=options.data_dump_flag,
             data_dump_step=options.data_dump_step if options.data_dump_flag else "",
             overflow_dump=options.over_dump,
             profiling=options.profiling,
         ),
         folders={
-            "dumps": Path(getattr(options, f"{dump}_path") or options.logdir / dump.replace("over_dump", "overflow_dump")),
+            "dumps": Path(
+                getattr(options, f"{dump}_path") or options.logdir / dump.replace("over_dump", "overflow_dump")
+            ),
             "profiles": Path(options.profiling_dump_path or options.logdir / "profiling"),
         },
     )
 
 
-def _file(options: argparse.Namespace, switch: str, name: str) -> str:
-    """The file that a flag names, empty where it is not used."""
+def _file(options: argparse.Namespace, switch: str, name: str, setting: str) -> str:
+    """The file that a flag names for a setting, empty where it is not used."""
     used, path = getattr(options, switch), getattr(options, name)
     if used and not path:
         raise SettingsError(f"{switch}: needs {name}; give the file")
-    return "" if used is False or not path else str(path)
+    return "" if used is False or not path else json_file(setting, path)

@@ -340,7 +340,7 @@ def _inputs(
     augmentation: Optional[AugmentationConfig],
     share: Share,
 ) -> np.ndarray:
-    """For each row of the share its frames with their context, changed by one draw a row; each clip has the same number of rows."""
+    """For each row of the share its frames with their context, changed by one draw a row; clips have equally many rows."""
     rows = _clips_of_rows(clips, len(shown)).tolist()
     windows = [clip_windows(frames, int(source.lengths[clip]), sampling) for clip, frames in zip(rows, shown)]
     changes: List[Any] = [None] * len(rows)

@@ -220,8 +220,9 @@ class BatchNorm(Layer):
             moving.assign_sub((1.0 - self.momentum) * (moving - batch))
         return outputs
 
-
-    def _train_with_others(self, images: tf.Tensor, moments: batch_statistics.Moments, count: int) -> Tuple[Any, Any, Any]:
+    def _train_with_others(
+        self, images: tf.Tensor, moments: batch_statistics.Moments, count: int
+    ) -> Tuple[Any, Any, Any]:
         """The same, of the statistics of `count` replicas together."""
         values = tf.cast(images, tf.float32)
         mean, variance = moments(values)

@@ -19,10 +19,18 @@ def draw_training_batch(
     sampling: SamplingConfig,
     training: TrainingConfig,
     augmentation: Optional[AugmentationConfig] = None,
-    share: Share = Share(),
+    share: Optional[Share] = None,
 ) -> Batch:
-    """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles; inputs of a share alone."""
-    common: Dict[str, Any] = {"seed": training.seed, "sampling": sampling, "augmentation": augmentation, "share": share}
+    """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles.
+
+    Args: share: which rows' inputs are loaded; None: all.
+    """
+    common: Dict[str, Any] = {
+        "seed": training.seed,
+        "sampling": sampling,
+        "augmentation": augmentation,
+        "share": share or Share(),
+    }
     if needs_views(training):
         views: Dict[str, Any] = {"region": training.scl_region, "overlap": training.scl_overlap}
         return draw_views(source, step, batch_size=training.batch_size, **views, **common)

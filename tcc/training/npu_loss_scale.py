@@ -1,7 +1,7 @@
 """Loss scaling by Ascend's own optimizer, which reads the engine's flag of overflows: a 910 saturates, and no Inf or NaN tells.
 
-That optimizer wraps one of Keras 2.6, which TensorFlow 2.6 has and nothing else here uses. Its checkpoints hold Keras' objects and
-are refused by a training without it, and the reverse.
+That optimizer wraps one of Keras 2.6, which TensorFlow 2.6 has and nothing else here uses. Its checkpoints hold Keras'
+objects and are refused by a training without it, and the reverse.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class KerasOptimizer(tf.Module):
     def __init__(self, config: OptimizerConfig, variables: Sequence[tf.Variable], **arguments: Any):
         super().__init__(name="keras_optimizer")
         if config.kind == "adamw":
-            raise SettingsError("loss_scale: Ascend's optimizer wraps adam or momentum; set kind of [optimizer] to one of them")
+            raise SettingsError(
+                "loss_scale: Ascend's optimizer wraps adam or momentum; set kind of [optimizer] to one of them"
+            )
         inner = _inner(config)
         self.keras = loss_scale_optimizer(inner, **arguments)
         # Everything exists from here on; in a compiled step it would be too late.

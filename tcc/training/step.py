@@ -144,7 +144,9 @@ class TrainingStep:
     def _step(self, ranks, inputs, drawn, dropout_masks, learning_rate, flag):
         def on(local):
             networks = self._networks[local]
-            terms, embeddings, gradients = self._gradients(networks, *self._of(local, ranks, inputs, drawn, dropout_masks))
+            terms, embeddings, gradients = self._gradients(
+                networks, *self._of(local, ranks, inputs, drawn, dropout_masks)
+            )
             return terms, embeddings, self._apply(networks, gradients, learning_rate, self._stop(flag, local))
 
         return self.replicas.run(on)
@@ -152,7 +154,9 @@ class TrainingStep:
     def _accumulate(self, ranks, inputs, drawn, dropout_masks):
         def on(local):
             networks = self._networks[local]
-            terms, embeddings, gradients = self._gradients(networks, *self._of(local, ranks, inputs, drawn, dropout_masks))
+            terms, embeddings, gradients = self._gradients(
+                networks, *self._of(local, ranks, inputs, drawn, dropout_masks)
+            )
             for total, gradient in zip(networks.sums, gradients):
                 total.assign_add(gradient)
             return terms, embeddings
@@ -175,7 +179,12 @@ class TrainingStep:
         parts = len(self.replicas.ranks)
         if parts == 1:
             return ranks[0], inputs, drawn, dropout_masks
-        return ranks[local], _part(inputs, local, parts), drawn, tuple(_part(mask, local, parts) for mask in dropout_masks)
+        return (
+            ranks[local],
+            _part(inputs, local, parts),
+            drawn,
+            tuple(_part(mask, local, parts) for mask in dropout_masks),
+        )
 
     def _stop(self, flag: tf.Tensor, local: int) -> tf.Tensor:
         """How many processes were asked to stop."""
@@ -243,8 +252,10 @@ class TrainingStep:
         embeddings = self._embed(networks, inputs, drawn, (), training=False)
         return self._terms(embeddings, drawn, training=False)
 
-    def _embed(self, networks: _Networks, inputs, drawn, dropout_masks, *, training: bool, rank: Optional[tf.Tensor] = None):
-        """Embeddings [b, T, D] of the inputs' clips, or with positives [b, 2T, D]; these are sequences of their own to the encoder."""
+    def _embed(
+        self, networks: _Networks, inputs, drawn, dropout_masks, *, training: bool, rank: Optional[tf.Tensor] = None
+    ):
+        """Embeddings of the inputs' clips [b, T, D], or with positives [b, 2T, D]: sequences of their own to the encoder."""
         num_clips, num_windows, num_frames = int(inputs.shape[0]), int(inputs.shape[1]), _num_frames(drawn)
         sequences = tf.reshape(inputs, [num_clips * num_windows // num_frames, num_frames, *inputs.shape[2:]])
         has_views = needs_views(self.training)

@@ -1,10 +1,9 @@
-"""The pipeline on the stand-in of an NPU: the same bits as on the CPU, options, several NPUs, loss scaling. TensorFlow 2.6 only."""
+"""The pipeline on the stand-in of an NPU: the bits of the CPU, options, several NPUs, loss scaling."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 
@@ -93,7 +92,11 @@ def test_two_npus_train_as_one(prepared, tmp_path):
 
 def test_a_dynamic_loss_scale_trains_and_resumes_and_skips_an_overflow(prepared, tmp_path):
     whole, killed = prepared(), prepared()
-    options = {"TCC_DEVICE_LOSS_SCALE": "dynamic", "TCC_TRAINING_CHECKPOINT_EVERY": "5", "NPU_STAND_IN_OVERFLOW_AT": "7"}
+    options = {
+        "TCC_DEVICE_LOSS_SCALE": "dynamic",
+        "TCC_TRAINING_CHECKPOINT_EVERY": "5",
+        "NPU_STAND_IN_OVERFLOW_AT": "7",
+    }
     code, told = whole.run("TrainTask", **on_npu(tmp_path, **options))
     assert code == 0, told
     (history,) = whole.data.glob("checkpoints/*/history.jsonl")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def wait_for(condition, seconds=120):
 
 
 def processes(word):
-    answer = subprocess.run(["pgrep", "-f", word], stdout=subprocess.PIPE, universal_newlines=True)
+    answer = subprocess.run(["pgrep", "-f", word], stdout=subprocess.PIPE, text=True)
     return [int(line) for line in answer.stdout.split()]
 
 
@@ -81,7 +82,7 @@ def test_the_death_of_one_stops_all_and_another_number_goes_on(untrained):
 
 def is_of(pid, project):
     try:
-        environment = open(f"/proc/{pid}/environ", "rb").read()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
     return str(project.data).encode() in environment

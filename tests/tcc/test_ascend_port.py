@@ -14,6 +14,7 @@ from tcc.ascend_port.log_lines import iteration_line
 from tcc.ascend_port.options import PRECISION_MODES, ineffective, parse
 from tcc.ascend_port.run_folder import RUN, claim
 from tcc.ascend_port.settings import PUBLISHED, npu_options, training_settings
+from tcc.config import DeviceConfig
 from tcc.errors import SettingsError
 from tcc.train import main
 
@@ -29,10 +30,7 @@ OF_THE_SCRIPTS = [
 def test_the_flags_of_the_ports_scripts_are_understood():
     options = parse(OF_THE_SCRIPTS)
     assert (options.force_train, options.over_dump, options.over_dump_path) == (True, False, "")
-    assert npu_options(options).device == {
-        **{"precision_mode": "allow_fp32_to_fp16", "mixlist_file": "", "fusion_switch_file": ""},
-        **{"data_dump": False, "data_dump_step": "", "overflow_dump": False, "profiling": False},
-    }
+    assert npu_options(options).device == DeviceConfig("npu", precision_mode="allow_fp32_to_fp16")
 
 
 def test_the_published_settings_are_the_defaults():
@@ -78,11 +76,10 @@ def test_a_path_is_not_taken_for_its_switch():
     """The port's scripts matched by the beginning of a name."""
     options = parse(["--over_dump_path=there", "--profiling_dump_path=elsewhere"])
     assert (options.over_dump, options.profiling) == (False, False)
-    folders = npu_options(options).folders
-    assert folders == {
-        **{"overflow_dump": Path("there"), "profiling": Path("elsewhere")},
-        "data_dump": Path("tmp/alignment_logs/data_dump"),
-    }
+    default = Path("tmp/alignment_logs/data_dump")
+    assert npu_options(options).folders == {"dumps": default, "profiles": Path("elsewhere")}
+    options = parse(["--over_dump", "--over_dump_path=there"])
+    assert npu_options(options).folders["dumps"] == Path("there")
 
 
 def test_data_dir_and_data_path_are_one():
@@ -92,13 +89,13 @@ def test_data_dir_and_data_path_are_one():
 @pytest.mark.parametrize("mode", ["allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "allow_mix_precision"])
 def test_the_ports_precision_modes(mode):
     assert mode in PRECISION_MODES
-    assert npu_options(parse([f"--precision_mode={mode}"])).device["precision_mode"] == mode
+    assert npu_options(parse([f"--precision_mode={mode}"])).device.precision_mode == mode
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--over_dump", "--data_dump_flag"], "over_dump and data_dump_flag: the Ascend engine does one of them"),
+        (["--over_dump", "--data_dump_flag"], "data_dump, overflow_dump: the engine writes one of the two at a time"),
         (["--autotune=True"], "autotune: the Ascend plugin has no automatic tuning .* leave it out"),
         (["--use_mixlist"], "use_mixlist: needs mixlist_file; give the file"),
         (["--fusion_off_flag=True"], "fusion_off_flag: needs fusion_off_file; give the file"),
@@ -113,12 +110,14 @@ def test_what_cannot_be_is_refused_before_anything_is_read(arguments, message, c
 
 
 def test_a_mix_list_needs_a_mixed_mode(tmp_path):
-    (tmp_path / "ops_info.json").write_text("{}")
+    (tmp_path / "ops_info.json").write_text('{"black-list": {"to-add": ["MatMul"]}}')
     mixlist = f"--mixlist_file={tmp_path / 'ops_info.json'}"
-    with pytest.raises(SettingsError, match=r"mixlist_file: needs a mixed precision_mode.* got allow_fp32_to_fp16"):
+    with pytest.raises(
+        SettingsError, match=r"mixlist_file: changes the lists of a mixed precision_mode, and .* 'allow_fp32_to_fp16'"
+    ):
         npu_options(parse([mixlist, "--precision_mode=allow_fp32_to_fp16"]))
-    assert npu_options(parse([mixlist])).device["mixlist_file"] == str(tmp_path / "ops_info.json")
-    assert npu_options(parse([mixlist, "--use_mixlist=False"])).device["mixlist_file"] == ""
+    assert npu_options(parse([mixlist])).device.mixlist_file == str(tmp_path / "ops_info.json")
+    assert npu_options(parse([mixlist, "--use_mixlist=False"])).device.mixlist_file == ""
 
 
 def test_flags_without_effect_say_why():

@@ -229,7 +229,9 @@ def test_npu_opens_through_the_plugin_and_only_before_variables(tmp_path):
 @pytest.mark.parametrize("profile", ["2026", "2022"])
 def test_every_option_of_ours_is_taken_by_both_release_lines(tmp_path, profile):
     for name in ("mix", "fusion"):
-        content = {"black-list": {"to-add": ["MatMul"]}} if name == "mix" else {"Switch": {"GraphFusion": {"ALL": "off"}}}
+        content = (
+            {"black-list": {"to-add": ["MatMul"]}} if name == "mix" else {"Switch": {"GraphFusion": {"ALL": "off"}}}
+        )
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     code = f"""
         attempt(DeviceConfig("npu", precision_mode="allow_mix_precision", mixlist_file={str(tmp_path / "mix.json")!r},
@@ -254,7 +256,10 @@ def test_overflow_dump_is_taken_and_an_older_release_says_what_it_lacks(tmp_path
     assert "opened" in on_stand_in(tmp_path, code, NPU_STAND_IN_PROFILE="2022")
     code = "attempt(DeviceConfig('npu', precision_mode='mixed_bfloat16'))"
     told = on_stand_in(tmp_path, code, NPU_STAND_IN_PROFILE="2022")
-    assert "npu: this release of the plugin does not take precision_mode_v2 = 'mixed_bfloat16': NpuConfig has no option" in told
+    assert (
+        "npu: this release of the plugin does not take precision_mode_v2 = 'mixed_bfloat16': NpuConfig has no option"
+        in told
+    )
     assert "opened" in on_stand_in(tmp_path, code, NPU_STAND_IN_PROFILE="2026")
 
 

@@ -37,7 +37,7 @@ def test_what_cannot_be_is_refused_before_anything_is_imported(options, reason):
 
 def test_nothing_of_tensorflow_or_ascend_is_imported_for_a_check():
     code = "import sys, tcc.npu_options; print(sorted(set(sys.modules) & {'tensorflow', 'npu_device', 'numpy'}))"
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -78,10 +78,10 @@ def test_dumps_and_profiles_get_folders_of_their_own(tmp_path):
 def test_files_are_looked_into(tmp_path):
     path = tmp_path / "mix.json"
     config = DeviceConfig("npu", precision_mode="allow_mix_precision", mixlist_file=str(path))
-    with pytest.raises(SettingsError, match="mixlist_file: .* is no readable JSON file"):
+    with pytest.raises(SettingsError, match=r"mixlist_file: .* is no readable JSON file"):
         plugin_options(config, None)
     path.write_text("{}")
-    with pytest.raises(SettingsError, match="mixlist_file: .* has none of the keys black-list, white-list"):
+    with pytest.raises(SettingsError, match=r"mixlist_file: .* has none of the keys black-list, white-list"):
         plugin_options(config, None)
     path.write_text('{"white-list": {"to-add": ["Conv2D"]}}')
     assert plugin_options(config, None)["modify_mixlist"] == str(path)

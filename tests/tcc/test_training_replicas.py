@@ -30,7 +30,9 @@ def start(folder, how, *arguments, **variables):
     """A process that trains; see `tests.tcc.replica_samples`."""
     command = [sys.executable, "-m", "tests.tcc.replica_samples", str(folder), how, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def finish(*processes):

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import tensorflow as tf
+
 from npu_device.record import record
 
 _exchange = []

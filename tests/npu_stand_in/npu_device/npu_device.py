@@ -8,10 +8,11 @@ import sys
 import threading
 
 import tensorflow as tf
-from npu_device import configs
-from npu_device.record import record
 from tensorflow.python.eager import context, def_function
 from tensorflow.python.framework import ops
+
+from npu_device import configs
+from npu_device.record import record
 
 _opened = {}
 _in_call = threading.local()
@@ -45,7 +46,7 @@ class _NpuContext(context.Context):
     """Another context than TensorFlow's first: what that one held is out of reach."""
 
 
-def open(device_id=None):  # noqa: A001 - the plugin's name
+def open(device_id=None):
     if device_id is None:
         device_id = int(os.environ.get("ASCEND_DEVICE_ID", "0"))
     device_id = int(device_id)

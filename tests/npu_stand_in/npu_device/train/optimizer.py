@@ -3,6 +3,7 @@
 import os
 
 import tensorflow as tf
+
 from npu_device import distribute
 
 
