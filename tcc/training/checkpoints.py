@@ -88,7 +88,7 @@ def restore(directory: Union[str, Path], step: int, trained: Trained) -> None:
 
 
 def _check_optimizer(path: Path, optimizer: Any) -> None:
-    """Raise CheckpointError where a checkpoint has Keras' optimizer, which Ascend's wraps, and ours is asked for; or reverse."""
+    """Raise CheckpointError where a checkpoint has Keras' optimizer, which Ascend's wraps, and ours is wanted; or reverse."""
     try:
         names = [name for name, _ in tf.train.list_variables(str(path / _PREFIX))]
     except (ValueError, tf.errors.OpError):
