@@ -1,7 +1,7 @@
 """One training step by one process and by two on the same machine: python benchmarks/replicas.py [--steps N] [--pixels N]
 
-The backbone is trained (ResNet50V2, batch normalization), 4 clips of 8 frames a step. Both processes share the machine's cores, so this
-shows what joining costs, not what a second device gains: 1 is no cost, 0.5 as if each did all the work.
+The backbone is trained (ResNet50V2, batch normalization), 4 clips of 8 frames a step. Both processes share the machine's
+cores, so this shows what joining costs, not what a second device gains: 1 is no cost, 0.5 as if each did all the work.
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ def run(count: int, options: argparse.Namespace) -> float:
     for index in range(count):
         config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
         own = {"TF_CONFIG": json.dumps(config)} if count > 1 else {}
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **own}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TF_ENABLE_ONEDNN_OPTS": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            **own,
+        }
         whole = [*command, "--processes", str(count)]
         children.append(subprocess.Popen(whole, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
     outputs = [child.communicate()[0] for child in children]
