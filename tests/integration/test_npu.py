@@ -12,7 +12,10 @@ import pytest
 from tests.integration.conftest import ROOT, Project
 from tests.tcc.replica_samples import free_ports
 
-pytestmark = pytest.mark.skipif(sys.version_info >= (3, 10), reason="the plugin's only TensorFlow is 2.6")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.version_info >= (3, 10), reason="the plugin's only TensorFlow is 2.6"),
+]
 STAND_IN = ROOT / "tests" / "npu_stand_in"
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.conftest import Project
 
+pytestmark = pytest.mark.slow
 LONG = {"TCC_DEVICE_KIND": "cpu", "TCC_TRAINING_NUM_STEPS": "600", "TCC_TRAINING_CHECKPOINT_EVERY": "10"}
 SHORT = {"TCC_DEVICE_KIND": "cpu", "TCC_TRAINING_NUM_STEPS": "40", "TCC_TRAINING_CHECKPOINT_EVERY": "10"}
 

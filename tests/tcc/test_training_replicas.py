@@ -19,10 +19,10 @@ from tests.tcc import replica_samples
 ROOT = Path(__file__).resolve().parents[2]
 # With Adam weights are not compared: a bias right before a batch norm has no gradient but rounding errors, which Adam enlarges.
 TOLERANCE = {"momentum": 1e-6, "adam": 1e-4}
-QUICK = ("tcc_regression_variance", "scl")
+QUICK = ("tcc_regression_variance",)
 OTHERS = tuple(method for method in METHODS if method not in QUICK)
 EACH = pytest.mark.parametrize(
-    "methods", [QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["two methods", "all others"]
+    "methods", [QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["one method", "all others"]
 )
 
 
@@ -47,7 +47,12 @@ def compare(folder, one, several):
             assert set(expected) == set(found)
             for name in expected:
                 error = np.abs(found[name] - expected[name]).max() / max(np.abs(expected[name]).max(), 1.0)
-                assert error <= TOLERANCE[optimizer], (method, optimizer, name, error)
+                assert error <= (1e-5 if name == "gradient_norm" else TOLERANCE[optimizer]), (
+                    method,
+                    optimizer,
+                    name,
+                    error,
+                )
 
 
 @pytest.fixture(scope="module")
