@@ -49,19 +49,29 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="answer as JSON")
         return command
 
-    task = {"metavar": "TASK", "help": "a task (TrainTask), a stage (checkpoints), or a part of the name of a target"}
+    def add_task(command: argparse.ArgumentParser) -> None:
+        text = "a task (TrainTask), a stage (checkpoints), or a part of the name of a target"
+        command.add_argument("task", metavar="TASK", help=text)
+
     add("status", "each task of RunAll: done, running, failed, interrupted, stale or missing; and where its target is")
     add("plan", "what RunAll would do now, and how long it may take")
-    add("why", "which setting, code version or input makes a task stale").add_argument("task", **task)
+    add_task(add("why", "which setting, code version or input makes a task stale"))
     add("verify", "whether all targets are what their manifests say")
     cleaning = add("clean", "what no present or recent run uses; nothing is deleted without --yes")
-    cleaning.add_argument("--keep", type=int, default=1, metavar="N", help="newest others to keep of each kind; default 1")
+    cleaning.add_argument(
+        "--keep", type=int, default=1, metavar="N", help="newest others to keep of each kind; default 1"
+    )
     cleaning.add_argument("--yes", action="store_true", help="delete it")
-    add("mark-done", "take the earlier target of a stale task as it is").add_argument("task", **task)
+    add_task(add("mark-done", "take the earlier target of a stale task as it is"))
     add("check", "the table of all clips")
     comparing = add("diff", "evaluated runs side by side: settings and metrics that differ")
-    comparing.add_argument("runs", nargs="+", metavar="RUN", help="folder of an evaluation or report, or a part of its name")
+    comparing.add_argument(
+        "runs", nargs="+", metavar="RUN", help="folder of an evaluation or report, or a part of its name"
+    )
     comparing.add_argument("--to", metavar="FILE.html", help="write a page, too")
+    replica = commands.add_parser("replica", help="on another machine of [device] hosts: train along; docs/devices.md")
+    replica.add_argument("--rank", type=int, required=True, metavar="N", help="its place in hosts, from 1 on")
+    replica.set_defaults(json=False)
     return parser
 
 
@@ -131,6 +141,14 @@ def _diff(options: argparse.Namespace) -> Answer:
     return Answer(dataclasses.asdict(comparison), text, NOT_ALL if comparison.settings or comparison.metrics else GOOD)
 
 
+def _replica(options: argparse.Namespace) -> Answer:
+    from pipeline.replicas import serve
+    from pipeline.training import TrainTask
+
+    serve(options.rank, [task for task in _tasks() if isinstance(task, TrainTask)])
+    return Answer(None, "")
+
+
 _COMMANDS: Dict[str, Callable[[argparse.Namespace], Answer]] = {
     "status": _status,
     "plan": _plan,
@@ -140,6 +158,7 @@ _COMMANDS: Dict[str, Callable[[argparse.Namespace], Answer]] = {
     "mark-done": _mark_done,
     "check": _check,
     "diff": _diff,
+    "replica": _replica,
 }
 
 

@@ -31,7 +31,12 @@ def _post(task: Any, error: BaseException) -> None:
     import requests
 
     text = f"{task.task_family} failed on {socket.gethostname()}: {explain(error)}"
-    message = {"text": text, "task": task.task_family, "target": getattr(task, "name", ""), "host": socket.gethostname()}
+    message = {
+        "text": text,
+        "task": task.task_family,
+        "target": getattr(task, "name", ""),
+        "host": socket.gethostname(),
+    }
     try:
         answer = requests.post(address, json=message, timeout=_SECONDS, allow_redirects=False)
         if not answer.ok:

@@ -32,7 +32,7 @@ settings_module.on_change(luigi.task_register.Register.clear_instance_cache)
 
 @dataclass(frozen=True)
 class Job:
-    """What `make` gets besides its task: where to write, whom to tell, when to stop or to save, whether all is to be done again."""
+    """What `make` gets besides its task: where to write, whom to tell, when to stop or save, whether all is done again."""
 
     directory: Path
     settings: Settings
@@ -40,6 +40,7 @@ class Job:
     should_stop: Callable[[], bool]
     rerun: bool = False
     should_save: Callable[[], bool] = lambda: False
+    fail: Callable[[str], None] = print  # end this process at once, from any thread, telling why
 
 
 @dataclass

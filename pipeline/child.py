@@ -110,7 +110,8 @@ def _remove_leftovers(work: Path) -> None:
 def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool) -> None:
     started = time.time()
     progress = _reporter(events, threading.Event() if task.saves_when_stopped else stop)
-    job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun, _asked_for_a_checkpoint())
+    fail = _end_at_once(task, events)
+    job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun, _asked_for_a_checkpoint(), fail)
     made = task.make(job)
     upstream = {
         name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name
@@ -131,6 +132,14 @@ def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool
     }
     run = describe_run(started=started, seconds=time.time() - started, device=made.device)
     write_json(job.directory / MANIFEST, {"result": result, "run": run})
+
+
+def _end_at_once(task: StageTask, events: TextIO) -> Callable[[str], None]:
+    def fail(text: str) -> None:
+        _send(events, {"error": text, "log": str(task.work_directory / LOG), "traceback": "", "may_pass": True})
+        os._exit(EXIT_FAILED)
+
+    return fail
 
 
 def publish(work: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Dict
 import luigi
 
 from pipeline.base import Job, Made
+from pipeline.device import npu_settings, open_device_of
 from pipeline.features import input_tasks, open_source
 from pipeline.selection import SelectTask, chosen_step
 from pipeline.training import TrainTask, build_encoder
@@ -40,7 +41,11 @@ class EmbedTask(VariantTask):
         """What training does not say; an untrained network has no other task to be told apart by."""
         if settings.embedding.parquet:
             check_pyarrow()
-        own = {"precision": settings.embedding.precision, "parquet": settings.embedding.parquet}
+        own = {
+            "precision": settings.embedding.precision,
+            "parquet": settings.embedding.parquet,
+            **npu_settings(settings),
+        }
         if params["variant"] != UNTRAINED:
             return own
         training = TrainTask.own_settings(settings, seed=params["seed"], variant=MODEL)
@@ -51,7 +56,6 @@ class EmbedTask(VariantTask):
         return dict.fromkeys(SPLITS, 1)
 
     def make(self, job: Job) -> Made:
-        from tcc.device import open_device
         from tcc.embedding import embed_clips
         from tcc.parquet import write_parquet
         from tcc.sequences import save_sequences
@@ -60,7 +64,7 @@ class EmbedTask(VariantTask):
         why_not = upstream["training"].manifest()["result"].get(LEFT_OUT) if "training" in upstream else None
         if why_not:
             return left_out(why_not)
-        device, config = open_device(settings.device.kind), settings.embedding
+        device, config = open_device_of(job), settings.embedding
         sources = {split: open_source(settings, upstream[split]) for split in SPLITS}
         encoder, step = self._encoder(settings, sources["train"][0])
         counts = {"in": 0, "out": 0, "skipped": 0, "frames": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -9,10 +10,11 @@ import luigi
 
 from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import set_name
+from pipeline.device import npu_settings, open_device_of
 from pipeline.provenance import fingerprint
 from pipeline.shards import ShardsTask, shard_tasks
 from pipeline.weights import WEIGHTS, WeightsTask
-from tcc.config import SPLITS, Settings
+from tcc.config import ON_HOST_OF_AN_NPU, SPLITS, Settings
 from tcc.errors import VideoError
 
 FEATURES = "features.npz"
@@ -37,7 +39,7 @@ class FeaturesTask(StageTask):
         own = dataclasses.asdict(settings.features)
         del own["center"]  # happens after reading: features are stored as the backbone made them
         del own["mirrored"]  # whether there is a second set; it is another task's target
-        return own
+        return {**own, **npu_settings(settings)}
 
     def fingerprint_without_labels(self) -> str:
         """As `ShardsTask.fingerprint_without_labels`, of the features alone."""
@@ -50,13 +52,19 @@ class FeaturesTask(StageTask):
         return f"{set_name(settings)}-{settings.backbone.name}-{params['split']}{params['index']:03d}"
 
     def make(self, job: Job) -> Made:
+        from tcc.device import host_scope
+
+        device = open_device_of(job)
+        with host_scope() if job.settings.backbone.name in ON_HOST_OF_AN_NPU else contextlib.nullcontext():
+            counts = self._compute(job)
+        return Made(counts=counts, device=device.name)
+
+    def _compute(self, job: Job) -> Dict[str, int]:
         from tcc import weights
-        from tcc.device import open_device
         from tcc.features import compute_features
         from tcc.models.backbone import build_backbone
         from tcc.sequences import write_sequences
 
-        device = open_device(job.settings.device.kind)
         upstream = self.requires()
         backbone = build_backbone(job.settings.backbone)
         weights.load_into(backbone, upstream["weights"].directory / WEIGHTS)
@@ -82,9 +90,7 @@ class FeaturesTask(StageTask):
             fingerprint=self.fingerprint,
         )
         frames = sum(len(record) for record in records)
-        return Made(
-            counts={"in": len(records), "out": len(records), "skipped": 0, "frames": frames}, device=device.name
-        )
+        return {"in": len(records), "out": len(records), "skipped": 0, "frames": frames}
 
 
 class MirroredFeaturesTask(FeaturesTask):

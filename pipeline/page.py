@@ -30,7 +30,11 @@ def _set_link(task: Any, address: str) -> None:
         task.set_tracking_url(address)
         return
     scheduler.add_task(
-        task_id=task.task_id, worker=worker, status="RUNNING", tracking_url=address, accepts_messages=task.accepts_messages
+        task_id=task.task_id,
+        worker=worker,
+        status="RUNNING",
+        tracking_url=address,
+        accepts_messages=task.accepts_messages,
     )
 
 

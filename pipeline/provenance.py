@@ -21,7 +21,8 @@ from tcc.errors import TargetError
 
 MANIFEST = "manifest.json"
 LOG = "log.txt"
-UNLISTED_FOLDER = "summaries"
+# Event files, and what an NPU's engine writes on request: they differ from run to run.
+UNLISTED_FOLDERS = ("summaries", "dumps", "profiles")
 _RECORDED_PACKAGES = ("tensorflow", "numpy", "cv2", "av", "sklearn", "scipy", "luigi", "pyarrow")
 
 
@@ -49,7 +50,7 @@ def hash_files(directory: Path, hash_file: Callable[[Path], str] = sha256_file) 
     listed = {}
     for path in sorted(directory.rglob("*")):
         relative = path.relative_to(directory)
-        if path.is_file() and relative.parts[0] not in (MANIFEST, LOG, UNLISTED_FOLDER):
+        if path.is_file() and relative.parts[0] not in (MANIFEST, LOG, *UNLISTED_FOLDERS):
             listed[relative.as_posix()] = hash_file(path)
     return listed
 

@@ -1,7 +1,7 @@
-"""The log of a run: `data/logs/<time>-<host>-<pid>.jsonl`, one line for each attempt at a task, and beside it a report of failures.
+"""The log of a run, `data/logs/<time>-<host>-<pid>.jsonl`: a line for each attempt at a task; beside it a report of failures.
 
-A line holds task, target, attempt, start, end, seconds, host, pid, exit (negative: killed by that signal), peak memory in bytes,
-error, versions. The file is made with its first line: a run that finds nothing to do leaves none.
+A line holds task, target, attempt, start, end, seconds, host, pid, exit (negative: killed by that signal), peak memory in
+bytes, error, versions. The file is made with its first line: a run that finds nothing to do leaves none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import platform
 import socket
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -77,7 +77,9 @@ def record(task: Any, attempt: Attempt) -> None:
 
 def report_failure(task: Any, text: str) -> None:
     """Append to the report of failures what went wrong, with the last lines of the task's log."""
-    _append(path_of(task.root, ".failures.txt"), f"{_iso(None)} {task.task_family} {task.stage}/{task.name}\n{text}\n\n")
+    _append(
+        path_of(task.root, ".failures.txt"), f"{_iso(None)} {task.task_family} {task.stage}/{task.name}\n{text}\n\n"
+    )
 
 
 def _append(path: Path, text: str) -> None:
@@ -94,7 +96,7 @@ def _iso(seconds: Optional[float]) -> str:
     return when.isoformat(timespec="milliseconds")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _versions() -> Dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:

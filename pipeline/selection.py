@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping
 
 from pipeline.base import Job, Made
 from pipeline.catalog import catalog
+from pipeline.device import open_device_of
 from pipeline.features import input_tasks, open_source
 from pipeline.provenance import write_json
 from pipeline.results import Results
@@ -49,7 +50,6 @@ class SelectTask(VariantTask):
         return {"val": 1}
 
     def make(self, job: Job) -> Made:
-        from tcc.device import open_device
         from tcc.selection import Candidates, select_checkpoint
         from tcc.training.methods import build_head
 
@@ -57,7 +57,7 @@ class SelectTask(VariantTask):
         training = upstream["training"].manifest()["result"]
         if LEFT_OUT in training:
             return left_out(training[LEFT_OUT])
-        device = open_device(settings.device.kind)
+        device = open_device_of(job)
         source, phases = open_source(settings, upstream["inputs"])
         training_clips = open_source(settings, upstream["train_inputs"])[0] if "train_inputs" in upstream else None
         encoder = build_encoder(settings, upstream["weights"], source)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Dict, Mapping
 
 from pipeline.base import Job, Made
+from pipeline.device import npu_settings
 from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest
+from pipeline.replicas import joined
 from pipeline.variants import SUPERVISED, VariantTask, left_out, variant_settings
 from pipeline.weights import WEIGHTS, WeightsTask
-from tcc.config import Settings
-from tcc.errors import TargetError
+from tcc.config import ON_HOST_OF_AN_NPU, Settings
+from tcc.errors import SettingsError, TargetError
 
 _NOT_IN_THE_BYTES = ("log_every", "frame_memory_mb")
 
@@ -48,6 +50,7 @@ class TrainTask(VariantTask):
             "embedder": dataclasses.asdict(settings.embedder),
             "trained": settings.backbone.trained,
             "center": settings.features.center,
+            **npu_settings(settings),
         }
 
     @classmethod
@@ -69,12 +72,16 @@ class TrainTask(VariantTask):
         return float(result["settings"]["training"]["num_steps"])
 
     def make(self, job: Job) -> Made:
-        from tcc.device import open_device
+        with joined(self, job) as (device, replicas):
+            return self._train(job, device, replicas)
+
+    def _train(self, job: Job, device: Any, replicas: Any) -> Made:
+        from tcc.npu_options import loss_scale_of
         from tcc.training.loop import train
         from tcc.training.methods import count_phases
 
-        device = open_device(job.settings.device.kind)
         upstream, settings = self.requires(), variant_settings(job.settings, **self.params)
+        check_on_npu(settings, device.kind)
         source, _ = open_source(
             settings,
             upstream["inputs"],
@@ -87,11 +94,15 @@ class TrainTask(VariantTask):
             return left_out("no training clip has labels")
         if not settings.training.reads_labels:  # they are not in the fingerprint, so nothing may depend on them
             source.forget_labels()
-        encoder = build_encoder(settings, upstream["weights"], source)
-        self._take_over_shorter(job.directory)
+        encoders = []
+        for local in range(len(replicas.ranks)):
+            with replicas.place(local):
+                encoders.append(build_encoder(settings, upstream["weights"], source))
+        if replicas.is_chief:
+            self._take_over_shorter(job.directory)
         result = train(
             source,
-            encoder,
+            encoders[0],
             job.directory,
             sampling=settings.sampling,
             training=settings.training,
@@ -99,9 +110,12 @@ class TrainTask(VariantTask):
             schedule=settings.schedule,
             augmentation=settings.augmentation,
             xla=settings.device.xla,
+            npu_loss_scale=loss_scale_of(settings.device) if device.kind == "npu" else None,
             progress=job.progress,
             should_stop=job.should_stop,
             should_save=job.should_save,
+            replicas=replicas,
+            others=encoders[1:],
         )
         return Made(
             counts={**counts, "steps": result.steps},
@@ -111,7 +125,7 @@ class TrainTask(VariantTask):
                 "final_losses": result.losses,
                 "warnings": list(result.warnings),
             },
-            device=device.name,
+            device=device.name if replicas.count == 1 else f"{replicas.count} x {device.kind}",
         )
 
     def _but_for_steps(self) -> str:
@@ -135,6 +149,16 @@ class TrainTask(VariantTask):
                     finished[result["counts"]["steps"]] = manifest.parent
         if finished:
             take_over(finished[max(finished)], directory, keep=lambda step: step % training.checkpoint_every == 0)
+
+
+def check_on_npu(settings: Settings, device_kind: str) -> None:
+    """Raise SettingsError where a backbone is to be trained on an NPU that has not its operations."""
+    if device_kind == "npu" and not is_frozen(settings) and settings.backbone.name in ON_HOST_OF_AN_NPU:
+        raise SettingsError(
+            f"[backbone] trained = {settings.backbone.trained}: an NPU has no depthwise convolution, which "
+            f"{settings.backbone.name} is made of; set trained = frozen (features are then computed on the host) or "
+            "name = resnet50v2"
+        )
 
 
 def _augmentation(settings: Settings) -> Dict[str, Any]:

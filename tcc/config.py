@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Tuple
 
 from tcc.errors import SettingsError
+from tcc.npu_options import PRECISION_MODES, PRECISION_MODES_V2, changed_options, check_options
 
 METHODS = (
     *("tcc_regression_variance", "tcc_regression", "tcc_huber", "tcc_classification"),
@@ -23,7 +25,10 @@ SIMILARITIES = ("negative_squared_l2", "dot", "cosine")
 EMBEDDERS = ("conv", "conv_gru", "transformer")
 PRECISIONS = ("float32", "bfloat16", "float16")
 BACKBONES = ("efficientnet_lite0", "resnet50v2", "convnet", "vggm")
+# Ascend's plugin has no depthwise convolution.
+ON_HOST_OF_AN_NPU = ("efficientnet_lite0",)
 SPLITS = ("train", "val", "test")
+DEVICES = ("auto", "npu", "gpu", "cpu")
 # The metrics, and the options of [evaluation] that each of them reads.
 METRIC_SETTINGS = {
     "phase_classification": ("train_fractions",),
@@ -65,6 +70,13 @@ def check_choice(name: str, value: str, choices: Tuple[str, ...]) -> None:
     """Raise SettingsError unless `value` is one of `choices`."""
     if value not in choices:
         raise SettingsError(f"{name}: must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError(f"{name}: must be none, dynamic or a number; got {text!r}") from None
 
 
 def check_context_frames(embedder: EmbedderConfig, num_context_frames: int) -> None:
@@ -555,13 +567,47 @@ class ReportConfig:
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """[device] Where training and embedding run. In no fingerprint."""
+    """[device] Where training and embedding run. In no fingerprint, but for what changes an NPU's numbers.
+
+    From device_id on the options are for an Ascend NPU (docs/ascend.md). With kind = auto they do nothing where there is none.
+    """
 
     kind: str = "auto"  # auto, npu, gpu, cpu
     xla: bool = False  # compile the training step by XLA; may help on a GPU, is slower on a CPU
+    replicas: int = (
+        1  # GPUs, NPUs, or processes on a CPU, that train together; [training] batch_size counts the clips of all
+    )
+    hosts: tuple[
+        str, ...
+    ] = ()  # host:port of each machine that trains, this run's first; docs/devices.md. Empty: this one
+    device_id: int = -1  # logical id of the NPU; -1: ASCEND_DEVICE_ID, or 0
+    precision_mode: str = ""  # what the engine lowers precision to, such as allow_mix_precision; empty: its default
+    mixlist_file: str = ""  # JSON file that moves operations between the lists of a mixed precision_mode
+    fusion_switch_file: str = ""  # JSON file that switches fusion passes on or off
+    deterministic: bool = True  # repeatable operations, slower
+    data_dump: bool = False  # dump inputs and outputs of operations; not with overflow_dump
+    data_dump_step: str = ""  # steps to dump, such as 0|3-5|10; empty: all
+    overflow_dump: bool = False  # dump operations that overflow
+    profiling: bool = False  # write profiles of the engine
+    loss_scale: str = "none"  # none, dynamic, or a number: Ascend's own optimizer, for float16 on a 910
+    loop_size: int = 1  # steps in one call of the device; only 1 is possible
 
     def __post_init__(self) -> None:
-        check_choice("kind", self.kind, ("auto", "npu", "gpu", "cpu"))
+        check_choice("kind", self.kind, DEVICES)
+        check_at_least("replicas", self.replicas, 1)
+        for host in self.hosts:
+            if not re.fullmatch(r"[^:\s]+:\d+", host):
+                raise SettingsError(f"hosts: must be host:port, separated by commas; got {host!r}")
+        check_at_least("device_id", self.device_id, -1)
+        if self.loss_scale not in ("none", "dynamic"):
+            check_at_least("loss_scale", _number("loss_scale", self.loss_scale), 1.0)
+        if self.precision_mode:
+            check_choice("precision_mode", self.precision_mode, (*PRECISION_MODES, *PRECISION_MODES_V2))
+        check_options(self)
+        if self.kind in ("cpu", "gpu") and changed_options(self):
+            raise SettingsError(
+                f"{', '.join(changed_options(self))}: for an NPU only, and kind = {self.kind}; leave it out"
+            )
 
 
 @dataclass(frozen=True)
@@ -571,7 +617,9 @@ class ExecutionConfig:
     data: str = "data"  # root of all targets
     decode_workers: int = 2  # processes that decode clips inside one FramesTask
     clip_timeout_seconds: float = 600.0  # a clip whose decoder makes no progress for so long is given up
-    retries: int = 2  # further attempts at a task whose file server or network did not answer, or whose process was killed
+    retries: int = (
+        2  # further attempts at a task whose file server or network did not answer, or whose process was killed
+    )
     retry_seconds: float = 5.0  # wait before each
     log_level: str = "INFO"  # DEBUG, INFO, WARNING
 
@@ -587,7 +635,9 @@ class ExecutionConfig:
 class AlertsConfig:
     """[alerts] Who is told that a task failed. In no fingerprint, log or manifest."""
 
-    webhook: str = ""  # address that gets a JSON object with a text (Slack, Mattermost, ...) by POST; better set by TCC_ALERTS_WEBHOOK
+    webhook: str = (
+        ""  # address that gets a JSON object with a text by POST, as chats take it; better TCC_ALERTS_WEBHOOK
+    )
 
     def __post_init__(self) -> None:
         if self.webhook and not self.webhook.startswith(("http://", "https://")):

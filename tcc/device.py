@@ -7,6 +7,7 @@ training and embedding refuse to start before a device is open. TensorFlow is im
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import os
@@ -16,11 +17,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, ContextManager, Dict, List, Optional, Tuple, Union
 
+from tcc.config import DeviceConfig
 from tcc.errors import DeviceError, SettingsError
+from tcc.npu_options import Folder, plugin_options
 
-KINDS = ("auto", "npu", "gpu", "cpu")
 _NPU_SMI_SECONDS = 10
 _CPU_INFO = Path("/proc/cpuinfo")
 _opened: Dict[str, Device] = {}
@@ -35,25 +37,33 @@ class Device:
     description: str
 
 
-def open_device(kind: str = "auto", *, dev: Union[str, Path] = "/dev") -> Device:
+def open_device(
+    kind: Union[str, DeviceConfig] = "auto",
+    *,
+    folder: Folder = None,
+    dev: Union[str, Path] = "/dev",
+) -> Device:
     """Open the device that this process works on; call it before the first variable or model is made.
 
     Also makes TensorFlow's operations repeatable. A second call returns the device that is already open.
 
     Args:
-      kind: npu, gpu, cpu, or auto: an NPU where plugin and device are there, else a GPU that TensorFlow sees, else cpu.
+      kind: npu, gpu, cpu, or auto: an NPU where plugin and device are there, else a GPU that TensorFlow sees, else cpu. Or all
+        settings of [device], for the options of an NPU.
+      folder: where an NPU's dumps, profiles and compiler files go; the first two may be named by themselves, see
+        `tcc.npu_options.plugin_options`. None: no dumps, and compiler files where the engine's defaults say.
       dev: folder of device nodes.
-    Raises: SettingsError for an unknown kind; DeviceError if the device is missing (with what is missing), another one
-      is already open, or variables were made before an NPU was opened.
+    Raises: SettingsError for an unknown kind, or options at odds; DeviceError if the device is missing (with what is
+      missing), another one is already open, or variables were made before an NPU was opened.
     """
-    if kind not in KINDS:
-        raise SettingsError(f"kind: must be one of {', '.join(KINDS)}; got {kind!r}")
+    config = DeviceConfig(kind) if isinstance(kind, str) else kind
     device = _opened.get("device")
     if device is None:
-        device = _open(choose_kind(dev=dev) if kind == "auto" else kind, Path(dev))
+        found = choose_kind(dev=dev) if config.kind == "auto" else config.kind
+        device = _open(found, config, folder, Path(dev))
         _opened["device"] = device
-    if kind not in ("auto", device.kind):
-        raise DeviceError(f"{kind}: this process already works on {device.kind}; use one device per process")
+    if config.kind not in ("auto", device.kind):
+        raise DeviceError(f"{config.kind}: this process already works on {device.kind}; use one device per process")
     return device
 
 
@@ -104,9 +114,40 @@ def count_npus(*, dev: Union[str, Path] = "/dev") -> Optional[int]:
     return len(nodes) or None
 
 
-def _open(kind: str, dev: Path) -> Device:
+def is_npu(kind: str, *, dev: Union[str, Path] = "/dev") -> bool:
+    """Whether a kind means an NPU here; nothing is imported."""
+    return kind == "npu" or (kind == "auto" and _has_plugin() and _has_npu(Path(dev)))
+
+
+def host_scope() -> ContextManager[Any]:
+    """Within, variables and operations are the host's, also where the device is an NPU (which ignores tf.device)."""
+    if require_device().kind != "npu":
+        return contextlib.nullcontext()
+    from tensorflow.python.eager import context
+
+    return context.device("CPU:0")  # type: ignore[no-any-return]
+
+
+def all_reduce(tensors: List[Any]) -> List[Any]:
+    """Each tensor summed over the processes of all NPUs, by HCCL."""
+    import npu_device
+
+    return list(npu_device.distribute.all_reduce(tensors, "sum"))
+
+
+def loss_scale_optimizer(optimizer: Any, **arguments: Any) -> Any:
+    """A Keras optimizer in the plugin's own, which scales the loss and reads the engine's flag of overflows.
+
+    Args: arguments: dynamic, initial_scale.
+    """
+    import npu_device
+
+    return npu_device.train.optimizer.NpuLossScaleOptimizer(optimizer, **arguments)
+
+
+def _open(kind: str, config: DeviceConfig, folder: Folder, dev: Path) -> Device:
     if kind == "npu":
-        return _open_npu(dev)
+        return _open_npu(config, folder, dev)
     _make_deterministic()
     return _open_gpu() if kind == "gpu" else _open_cpu()
 
@@ -152,25 +193,58 @@ def _make_deterministic() -> None:
         enable()
 
 
-def _open_npu(dev: Path) -> Device:
+def _open_npu(config: DeviceConfig, folder: Folder, dev: Path) -> Device:
     missing = _missing_for_npu(dev)
     if missing:
         raise DeviceError(f"npu: missing {'; '.join(missing)}")
     if _variables_exist():
         raise DeviceError("npu: variables already exist, and opening an NPU would lose them; open the device first")
+    if config.profiling and os.environ.get("ASCEND_RT_VISIBLE_DEVICES"):
+        raise SettingsError(
+            "profiling: does not work with ASCEND_RT_VISIBLE_DEVICES; unset it, and choose by device_id"
+        )
+    options = plugin_options(config, folder)
+    if isinstance(folder, (str, Path)):
+        _keep_files_in(Path(folder))
     import npu_device
 
+    _set_options(npu_device, options)
+    npu_device.set_npu_loop_size(1)  # a step takes arrays, whatever NPU_LOOP_SIZE says
     try:
-        handle = npu_device.open().as_default()
-    except RuntimeError as error:
+        handle = npu_device.open(None if config.device_id < 0 else config.device_id).as_default()
+    except (RuntimeError, ValueError, ImportError) as error:
         raise DeviceError(f"npu: the Ascend engine refused to open the device: {error}") from error
     return Device("npu", str(handle.name()), "Ascend NPU")
+
+
+def _keep_files_in(folder: Path) -> None:
+    """Where the engine puts what it compiles, which otherwise litters the working directory."""
+    for variable, name in (("ASCEND_WORK_PATH", "ascend_work"), ("ASCEND_CACHE_PATH", "ascend_cache")):
+        path = Path(os.environ.setdefault(variable, str(folder.resolve() / name)))
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def _set_options(npu_device: Any, options: Dict[str, Any]) -> None:
+    """Before the device is opened: the engine reads them once."""
+    for name, value in options.items():
+        target = npu_device.global_options()
+        *groups, option = name.split(".")
+        try:
+            for group in groups:
+                target = getattr(target, group)
+            setattr(target, option, value)
+        except (ValueError, TypeError) as error:
+            raise DeviceError(f"npu: this release of the plugin does not take {name} = {value!r}: {error}") from error
 
 
 def _missing_for_npu(dev: Path) -> list:
     missing = []
     if not _has_plugin():
-        missing.append("the plugin (Python package npu_device, part of the Ascend TF Adapter; put it on PYTHONPATH)")
+        found = "npu_bridge is there, the adapter for TensorFlow 1, which does not do; " if _has_bridge() else ""
+        missing.append(
+            f"the plugin ({found}Python package npu_device, of the Ascend TF Adapter for TensorFlow 2.6.5; install its wheel, "
+            "or put it on PYTHONPATH)"
+        )
     if not _has_npu(dev):
         missing.append(f"the driver or device node ({dev}/davinci0; npu-smi info -l counts no NPU)")
     version = _tensorflow_version()
@@ -187,6 +261,10 @@ def _tensorflow_version() -> str:
 
 def _has_plugin() -> bool:
     return importlib.util.find_spec("npu_device") is not None
+
+
+def _has_bridge() -> bool:
+    return importlib.util.find_spec("npu_bridge") is not None
 
 
 def _has_npu(dev: Path) -> bool:

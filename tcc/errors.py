@@ -12,6 +12,7 @@ TccError
 +-- ModelError            a folder of a trained model that is missing, damaged or of another version
 +-- MetricUndefined       a metric that has no value for these inputs
 +-- DeviceError           a device that was asked for and is not there
++-- ReplicaLost           one of several devices that trained together is gone
 +-- TrainingDiverged      a loss or gradient that is not finite
 +-- TargetError           a stage's target is damaged, incomplete, or in use
 """
@@ -65,6 +66,10 @@ class MetricUndefined(TccError):
 
 class DeviceError(TccError):
     """A device that was asked for and is not there."""
+
+
+class ReplicaLost(TccError):
+    """One of several devices that trained together is gone."""
 
 
 class TrainingDiverged(TccError):

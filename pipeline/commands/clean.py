@@ -24,12 +24,13 @@ def clean(tasks: Sequence[StageTask], targets: Targets, *, keep: int, really: bo
     somebody is working in them.
     """
     doomed = [*_superseded(tasks, targets, keep), *_strays(targets.root), *_abandoned_work(tasks, targets.root)]
-    rows = [{"path": str(path), "bytes": _size(path)} for path in doomed]
+    sizes = [_size(path) for path in doomed]
     if really:
         for path in doomed:
             _delete(path)
-    total = size_text(sum(row["bytes"] for row in rows))
-    lines = columns([[size_text(row["bytes"]), row["path"]] for row in rows])
+    total = size_text(sum(sizes))
+    lines = columns([[size_text(size), str(path)] for size, path in zip(sizes, doomed)])
+    rows = [{"path": str(path), "bytes": size} for size, path in zip(sizes, doomed)]
     summary = f"deleted {len(rows)}, {total}" if really else f"{len(rows)} to delete, {total}; --yes deletes them"
     text = f"{lines}{summary}\n" if rows else "nothing to delete\n"
     return Answer({"deleted": really, "paths": rows}, text, NOT_ALL if rows and not really else GOOD)
@@ -41,7 +42,9 @@ def _superseded(tasks: Sequence[StageTask], targets: Targets, keep: int) -> List
     for target in targets.all:
         if target.directory not in current:
             kinds[_kind(target)].append(target)
-    kept = [one for kind in kinds.values() for one in sorted(kind, key=lambda one: one.made)[len(kind) - keep :] if keep]
+    kept = [
+        one for kind in kinds.values() for one in sorted(kind, key=lambda one: one.made)[len(kind) - keep :] if keep
+    ]
     used = current | _with_upstream(kept, targets)
     used |= _with_upstream([one for one in targets.all if one.directory in current], targets)
     return [one.directory for one in targets.all if one.directory not in used]

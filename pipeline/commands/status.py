@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Sequence
 
 from pipeline.base import StageTask
 from pipeline.commands.answer import GOOD, NOT_ALL, Answer, columns, duration_text, size_text
@@ -52,5 +52,3 @@ def _cell(row: Dict[str, Any], column: str) -> str:
         "took": duration_text(row["seconds"]),
     }
     return str(texts.get(column, row.get(column)))
-
-

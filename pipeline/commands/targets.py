@@ -121,8 +121,8 @@ def _whole(root: Path) -> Iterator[Target]:
     for path in paths:
         manifest = _read(path)
         result, run = manifest.get("result"), manifest.get("run")
-        parts = [part if isinstance(part, dict) else {} for part in (result, run)]
-        yield Target(path.parent, *parts, made=path.stat().st_mtime)
+        whole = isinstance(result, dict) and isinstance(run, dict)
+        yield Target(path.parent, result if whole else {}, run if whole else {}, path.stat().st_mtime)
 
 
 def _read(path: Path) -> Dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 from pipeline.commands.answer import GOOD, NOT_ALL, Answer, size_text
 from pipeline.commands.targets import Target, Targets, stages
-from pipeline.provenance import LOG, MANIFEST, UNLISTED_FOLDER, sha256_file
+from pipeline.provenance import LOG, MANIFEST, UNLISTED_FOLDERS, sha256_file
 
 
 def verify(targets: Targets) -> Answer:
@@ -23,7 +23,9 @@ def verify(targets: Targets) -> Answer:
     data = {"targets": len(targets.all), "files": files, "bytes": size, "damaged": damaged}
     lines = [f"{one['path']}: {one['problem']}\n" for one in damaged]
     total = f"{len(targets.all)} targets, {files} files, {size_text(size)}: "
-    total += f"{len(damaged)} damaged; delete the folder of each, or run its task with --rerun" if damaged else "all whole"
+    total += (
+        f"{len(damaged)} damaged; delete the folder of each, or run its task with --rerun" if damaged else "all whole"
+    )
     return Answer(data, "".join(lines) + total + "\n", NOT_ALL if damaged else GOOD)
 
 
@@ -46,7 +48,7 @@ def _problems(target: Target) -> Iterator[Dict[str, str]]:
 def _files(directory: Path) -> Iterator[Tuple[Path, str]]:
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory)
-        if path.is_file() and name.parts[0] not in (MANIFEST, LOG, UNLISTED_FOLDER):
+        if path.is_file() and name.parts[0] not in (MANIFEST, LOG, *UNLISTED_FOLDERS):
             yield path, name.as_posix()
 
 

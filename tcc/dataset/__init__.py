@@ -1,6 +1,16 @@
 """From clips to batches, every step: sampling, augmentation, batches. NumPy and OpenCV, on the host, from (seed, step)."""
 
-from tcc.dataset.batches import Batch, Clips, FeatureClips, FrameClips, draw_batch, draw_clips, draw_views, prefetch
+from tcc.dataset.batches import (
+    Batch,
+    Clips,
+    FeatureClips,
+    FrameClips,
+    Share,
+    draw_batch,
+    draw_clips,
+    draw_views,
+    prefetch,
+)
 from tcc.dataset.sampling import (
     context_indices,
     positive_indices,
@@ -15,6 +25,7 @@ __all__ = [
     "Clips",
     "FeatureClips",
     "FrameClips",
+    "Share",
     "context_indices",
     "draw_batch",
     "draw_clips",

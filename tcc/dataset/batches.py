@@ -10,7 +10,7 @@ import collections
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Callable, Deque, Generator, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, Generator, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -214,6 +214,7 @@ class Batch:
       valid: float32 [B, T], 0 for frames that are padding; [0, 0]: there is no padding.
       cycles, cycle_starts: int32 [N, L + 1] and [N], see `tcc.losses.draw_cycles`; training adds them where needed.
       dropout_masks: what the embedder's dense layers are multiplied with; training adds them.
+      first_row: inputs and dropout masks may be those of some rows alone, from this one on; all else is of all rows.
     """
 
     step: int
@@ -228,10 +229,28 @@ class Batch:
     cycles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
     cycle_starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     dropout_masks: Tuple[np.ndarray, ...] = ()
+    first_row: int = 0
 
     def clips_of_rows(self) -> np.ndarray:
-        """For each row of the inputs the clip that it shows, int64: `clips`, or each of them twice for views."""
-        return _clips_of_rows(self.clips, len(self.inputs))
+        """For each row the clip that it shows, int64: `clips`, or each of them twice for views."""
+        return _clips_of_rows(self.clips, len(self.frame_indices))
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which clips of a batch are loaded: those of the replicas of one process.
+
+    Attributes:
+      first, last: of `count` equal parts of the clips those from the first to the one before the last.
+    """
+
+    first: int = 0
+    last: int = 1
+    count: int = 1
+
+    def of(self, rows: int) -> slice:
+        """Those of a batch's rows, or of anything that each of them has equally many of."""
+        return slice(self.first * rows // self.count, self.last * rows // self.count)
 
 
 def draw_batch(
@@ -243,6 +262,7 @@ def draw_batch(
     batch_size: int,
     positive_window: int = 0,
     augmentation: Optional[AugmentationConfig] = None,
+    share: Share = Share(),
 ) -> Batch:
     """The batch of one step; it depends on nothing but the arguments.
 
@@ -254,6 +274,7 @@ def draw_batch(
       batch_size: B, different clips.
       positive_window: draw a positive for each frame, so many frames before it at most; 0: none.
       augmentation: change the clips at random; None: leave them as they are.
+      share: which rows' inputs are loaded.
     Raises: SettingsError if there are fewer clips than `batch_size`.
     """
     clips = draw_clips(len(source), step, seed=seed, batch_size=batch_size)
@@ -267,8 +288,9 @@ def draw_batch(
             positives = positive_indices(anchors, window=positive_window, rng=positives_rng)
             anchors = np.concatenate([anchors, positives])
         shown.append(anchors)
-    inputs = _inputs(source, step, clips, shown, seed=seed, sampling=sampling, augmentation=augmentation)
-    return _batch(source, step, clips, inputs, chosen)
+    settings: Dict[str, Any] = {"seed": seed, "sampling": sampling, "augmentation": augmentation, "share": share}
+    inputs = _inputs(source, step, clips, shown, **settings)
+    return _batch(source, step, clips, inputs, chosen, share)
 
 
 def draw_views(
@@ -281,6 +303,7 @@ def draw_views(
     region: float,
     overlap: float,
     augmentation: Optional[AugmentationConfig] = None,
+    share: Share = Share(),
 ) -> Batch:
     """Two views of each clip of one step; it depends on nothing but the arguments.
 
@@ -289,6 +312,7 @@ def draw_views(
       sampling: how many frames, and their context; its strategy is not used.
       region, overlap: see `tcc.dataset.sampling.sample_two_views`.
       augmentation: change each view at random; None: leave them as they are.
+      share: see `draw_batch`.
     Returns: rows 2i and 2i + 1 are the views of clips[i].
     Raises: SettingsError if there are fewer clips than `batch_size`.
     """
@@ -299,9 +323,10 @@ def draw_views(
         length = int(source.lengths[clip])
         views += sample_two_views(length, sampling.num_frames, region=region, overlap=overlap, rng=rng)
     shown = [view.frames for view in views]
-    inputs = _inputs(source, step, clips, shown, seed=seed, sampling=sampling, augmentation=augmentation)
+    settings: Dict[str, Any] = {"seed": seed, "sampling": sampling, "augmentation": augmentation, "share": share}
+    inputs = _inputs(source, step, clips, shown, **settings)
     valid = np.stack([view.valid for view in views]).astype(np.float32)
-    return dataclasses.replace(_batch(source, step, clips, inputs, shown), valid=valid)
+    return dataclasses.replace(_batch(source, step, clips, inputs, shown, share), valid=valid)
 
 
 def _inputs(
@@ -313,19 +338,23 @@ def _inputs(
     seed: int,
     sampling: SamplingConfig,
     augmentation: Optional[AugmentationConfig],
+    share: Share,
 ) -> np.ndarray:
-    """For each row its frames with their context, changed by one draw a row; each clip has the same number of rows."""
+    """For each row of the share its frames with their context, changed by one draw a row; clips have equally many rows."""
     rows = _clips_of_rows(clips, len(shown)).tolist()
     windows = [clip_windows(frames, int(source.lengths[clip]), sampling) for clip, frames in zip(rows, shown)]
     changes: List[Any] = [None] * len(rows)
     if augmentation:
         changes = source.draw_changes(rows, augmentation, seed=seed, step=step)
-    return source.gather_batch(rows, windows, changes)
+    own = share.of(len(rows))
+    return source.gather_batch(rows[own], windows[own], changes[own])
 
 
-def _batch(source: Clips, step: int, clips: np.ndarray, inputs: np.ndarray, frame_indices: List[np.ndarray]) -> Batch:
+def _batch(
+    source: Clips, step: int, clips: np.ndarray, inputs: np.ndarray, frame_indices: List[np.ndarray], share: Share
+) -> Batch:
     """Rows of inputs, the same number for each clip, with what belongs to them."""
-    rows = _clips_of_rows(clips, len(inputs))
+    rows = _clips_of_rows(clips, len(frame_indices))
     return Batch(
         step=step,
         clips=clips,
@@ -333,6 +362,7 @@ def _batch(source: Clips, step: int, clips: np.ndarray, inputs: np.ndarray, fram
         frame_indices=np.stack(frame_indices).astype(np.int32),
         sequence_lengths=source.lengths[rows].astype(np.int32),
         labels=np.stack([source.labels[clip][frames] for clip, frames in zip(rows, frame_indices)]).astype(np.int32),
+        first_row=share.of(len(rows)).start,
     )
 
 

@@ -8,10 +8,12 @@ the same.
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import Any, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 import tensorflow as tf
+
+from tcc.models import batch_statistics
 
 
 def glorot_uniform(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
@@ -207,12 +209,26 @@ class BatchNorm(Layer):
         )[0]
 
     def _train(self, images: tf.Tensor) -> tf.Tensor:
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            images, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
-        )
+        replicas = batch_statistics.current()
+        if replicas is None:
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+                images, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            )
+        else:
+            outputs, mean, variance = self._train_with_others(images, *replicas)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign_sub((1.0 - self.momentum) * (moving - batch))
         return outputs
+
+    def _train_with_others(
+        self, images: tf.Tensor, moments: batch_statistics.Moments, count: int
+    ) -> Tuple[Any, Any, Any]:
+        """The same, of the statistics of `count` replicas together."""
+        values = tf.cast(images, tf.float32)
+        mean, variance = moments(values)
+        outputs = (values - mean) * (tf.math.rsqrt(variance + self.epsilon) * self.gamma) + self.beta
+        samples = count * float(np.prod(images.shape[:-1], dtype=np.int64))
+        return tf.cast(outputs, images.dtype), mean, variance * (samples / max(samples - 1.0, 1.0))
 
 
 def convolve_and_normalize(

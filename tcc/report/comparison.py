@@ -182,7 +182,7 @@ def write_comparison(path: Union[str, Path], comparison: Comparison) -> None:
     body = [
         element("header", element("h1", title), element("ul", *names)),
         element("main", section("differences", "What differs", *told, *tables, *same)),
-        element("footer", "Made by python -m pipeline compare. This file needs no network."),
+        element("footer", "Made by python -m pipeline diff. This file needs no network."),
     ]
     write_document(path, title, join(body, "\n"))
 

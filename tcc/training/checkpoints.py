@@ -33,7 +33,9 @@ class Trained:
 
     def parts(self) -> Dict[str, Any]:
         """By their names in the checkpoint."""
-        optional = {"head": self.head, "loss_scale": self.loss_scale}
+        # Ascend's loss scale is the optimizer's own, and no object for a checkpoint.
+        scale = self.loss_scale if isinstance(self.loss_scale, tf.Module) else None
+        optional = {"head": self.head, "loss_scale": scale}
         present = {name: part for name, part in optional.items() if part is not None}
         return {"encoder": self.encoder, "optimizer": self.optimizer, **present}
 
@@ -78,10 +80,26 @@ def restore(directory: Union[str, Path], step: int, trained: Trained) -> None:
     Raises: CheckpointError if it is missing or damaged, or not every value found its variable and the reverse.
     """
     path = _existing(directory, step)
+    _check_optimizer(path, trained.optimizer)
     _read(path, lambda status: status.assert_consumed(), **trained.parts())
     stored = int(trained.optimizer.iterations.numpy())
     if stored != step:
         raise CheckpointError(f"{path}: holds step {stored}; the folder was renamed, delete it and run again")
+
+
+def _check_optimizer(path: Path, optimizer: Any) -> None:
+    """Raise CheckpointError where a checkpoint has Keras' optimizer, which Ascend's wraps, and ours is wanted; or reverse."""
+    try:
+        names = [name for name, _ in tf.train.list_variables(str(path / _PREFIX))]
+    except (ValueError, tf.errors.OpError):
+        return  # damaged: reading it says how
+    was, now = any(name.startswith("optimizer/keras/") for name in names), hasattr(optimizer, "keras")
+    if was != now:
+        kinds = {True: "Ascend's loss-scale optimizer", False: "no loss scale of Ascend's"}
+        raise CheckpointError(
+            f"{path}: was trained with {kinds[was]} and loss_scale of [device] asks for {kinds[now]}; "
+            "set it as it was, or begin anew in another folder"
+        )
 
 
 def restore_encoder(directory: Union[str, Path], step: int, encoder: Any, *, head: Any = None) -> None:

@@ -36,7 +36,7 @@ def diagnose(step_function: TrainingStep, names: Sequence[str]) -> str:
 
 
 def _inputs(trace: StepTrace, clips: List[str]) -> str:
-    broken = _not_finite(trace.batch.inputs, clips)
+    broken = _not_finite(trace.batch.inputs, clips[trace.batch.first_row :])
     if not broken:
         return ""
     return f"the inputs of {_listed(broken)} are not finite; leave them out, or compute their features anew"
@@ -93,7 +93,7 @@ def clips_of(batch: Batch, places: List[int]) -> Batch:
     return dataclasses.replace(
         batch,
         clips=batch.clips[places],
-        inputs=batch.inputs[places],
+        inputs=batch.inputs[:0],  # terms are of embeddings
         frame_indices=batch.frame_indices[places],
         sequence_lengths=batch.sequence_lengths[places],
         labels=batch.labels[places],

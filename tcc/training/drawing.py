@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Dict, Optional
 
 from tcc.config import AugmentationConfig, SamplingConfig, TrainingConfig
-from tcc.dataset import Batch, Clips, draw_batch, draw_views
+from tcc.dataset import Batch, Clips, Share, draw_batch, draw_views
 from tcc.dataset.batches import CYCLES, TRIPLETS, seeded_generator
 from tcc.losses import draw_cycles, draw_triplets
 from tcc.training.methods import needs_cycles, needs_positives, needs_triplets, needs_views
@@ -19,9 +19,18 @@ def draw_training_batch(
     sampling: SamplingConfig,
     training: TrainingConfig,
     augmentation: Optional[AugmentationConfig] = None,
+    share: Optional[Share] = None,
 ) -> Batch:
-    """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles."""
-    common: Dict[str, Any] = {"seed": training.seed, "sampling": sampling, "augmentation": augmentation}
+    """The batch of a step as the settings say, with what its method needs: views, positives, triplets, cycles.
+
+    Args: share: which rows' inputs are loaded; None: all.
+    """
+    common: Dict[str, Any] = {
+        "seed": training.seed,
+        "sampling": sampling,
+        "augmentation": augmentation,
+        "share": share or Share(),
+    }
     if needs_views(training):
         views: Dict[str, Any] = {"region": training.scl_region, "overlap": training.scl_overlap}
         return draw_views(source, step, batch_size=training.batch_size, **views, **common)

@@ -22,8 +22,12 @@ ALLOWED = {
     "tcc/report": ("tcc.report", "tcc.figures", "tcc.alignment", "tcc.evaluation", *FOUNDATION),
     "tcc/models": ("tcc.models", "tcc.device", "tcc.video.shards", *FOUNDATION),
     "tcc/dataset": ("tcc.dataset", "tcc.video.shards", *FOUNDATION),
+    "tcc/ascend_port": ("tcc.ascend_port", "tcc.device", "tcc.npu_options", "tcc.video.files", *FOUNDATION),
 }
-WITHOUT_TENSORFLOW = ("tcc/report", "tcc/evaluation", "tcc/alignment", "tcc/video", "tcc/rendering", "tcc/weights")
+WITHOUT_TENSORFLOW = (
+    *("tcc/report", "tcc/evaluation", "tcc/alignment", "tcc/video", "tcc/rendering", "tcc/weights"),
+    "tcc/ascend_port",
+)
 
 
 def imports(path):

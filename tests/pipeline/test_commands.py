@@ -204,7 +204,11 @@ def test_a_stale_task_can_be_marked_done(toy):
     answer = toy(mark_done, fps=5.0)
     assert answer.code == 0
     assert toy.states(fps=5.0) == ["done", "done"]
-    marked = [path for path in (toy.data / "toy_first").iterdir() if "marked_done_from" in (path / "manifest.json").read_text()]
+    marked = [
+        path
+        for path in (toy.data / "toy_first").iterdir()
+        if "marked_done_from" in (path / "manifest.json").read_text()
+    ]
     assert len(marked) == 1
     assert run(toy.data, "ToySecond", TCC_FRAMES_FPS="5").returncode == 0
     assert len(list(toy.data.glob("toy_*/*"))) == 4
@@ -250,7 +254,9 @@ def test_no_command_imports_tensorflow(tmp_path):
     code = "import sys, pipeline.__main__ as m; m.main(sys.argv[1:]); sys.exit('tensorflow' in sys.modules)"
     for command in (["status"], ["plan"], ["why", "TrainTask"], ["verify"], ["clean"]):
         environment = {**os.environ, "TCC_EXECUTION_DATA": str(tmp_path)}
-        done = subprocess.run([sys.executable, "-c", code, *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        )
         assert done.returncode == 0, command
 
 

@@ -111,5 +111,8 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(lock.fcntl, "flock", refuse)
-    with pytest.raises(TargetError, match="this file system cannot lock files .*Lustre"), locked(tmp_path / "a", silent):
+    with (
+        pytest.raises(TargetError, match=r"this file system cannot lock files .*Lustre"),
+        locked(tmp_path / "a", silent),
+    ):
         pass

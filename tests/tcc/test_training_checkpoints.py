@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from tcc.training import Adam, list_checkpoints, read_history, restore, restore_
 from tcc.training.checkpoints import Trained, remove_checkpoints, take_over
 from tests.tcc.training_samples import (
     embeddings_of,
+    evaluate_here,
     hashes,
     sample_encoder,
     train_here,
@@ -138,17 +139,26 @@ def test_a_renamed_folder(tmp_path):
 EXCHANGE = """
 import sys
 from tcc.device import open_device
-from tests.tcc.training_samples import train_here
+from tests.tcc.training_samples import evaluate_here, train_here
 open_device("cpu")
-train_here(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+{function}(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
 """
 
 
 def train_elsewhere(directory, num_steps, kind="conv"):
+    elsewhere("train_here", directory, num_steps, kind)
+
+
+def evaluate_elsewhere(directory, step):
+    elsewhere("evaluate_here", directory, step)
+    return json.loads((directory / "metrics.json").read_text())
+
+
+def elsewhere(function, *arguments):
     other = os.environ.get("TCC_OTHER_PYTHON")
     if not other:
         pytest.skip("no second TensorFlow: set TCC_OTHER_PYTHON to the Python interpreter that has it")
-    command = [other, "-c", textwrap.dedent(EXCHANGE), str(directory), str(num_steps), kind]
+    command = [other, "-c", EXCHANGE.format(function=function), *map(str, arguments)]
     # What suits this TensorFlow, such as oneDNN, may be the end of the other.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     result = subprocess.run(command, cwd=str(ROOT), env=environment, capture_output=True, text=True)
@@ -186,6 +196,17 @@ def test_a_checkpoint_gives_the_same_embeddings_in_both_tensorflows(tmp_path, ki
     train_elsewhere(tmp_path, 5, kind)
     np.testing.assert_allclose(here, np.load(tmp_path / "embeddings.npy"), atol=1e-5)
     assert np.abs(here - expected).max() > 1e-3
+
+
+def test_a_checkpoint_is_evaluated_in_the_other_tensorflow_as_in_its_own(tmp_path):
+    train_elsewhere(tmp_path / "there", 7)
+    train_here(tmp_path / "here", 7)
+    for directory in (tmp_path / "there", tmp_path / "here"):
+        mine, other = evaluate_here(directory, 7), evaluate_elsewhere(directory, 7)
+        assert list(mine) == list(other)
+        assert np.isfinite(list(mine.values())).all() and len(set(mine.values())) == 3
+        assert mine == pytest.approx(other, abs=1e-6)
+        assert evaluate_here(directory, 3) != pytest.approx(mine, abs=1e-3)  # so the checkpoint was read
 
 
 def test_a_longer_training_goes_on_where_a_shorter_one_ended_with_the_same_bytes(tmp_path):

@@ -191,10 +191,12 @@ def test_xla_does_the_same_step():
     assert results[1] == pytest.approx(results[0], rel=1e-4)
 
 
-def test_xla_is_refused_on_an_npu():
-    check_xla(True, "gpu")
+def test_xla_is_refused_on_an_npu_and_for_several_replicas():
+    check_xla(True, "gpu", 1)
     with pytest.raises(SettingsError, match="xla: an NPU compiles by itself; set it to false"):
-        check_xla(True, "npu")
+        check_xla(True, "npu", 1)
+    with pytest.raises(SettingsError, match="xla: a step that 2 replicas do together is not compiled by XLA"):
+        check_xla(True, "gpu", 2)
 
 
 # Divergence.

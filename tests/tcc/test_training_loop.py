@@ -81,6 +81,22 @@ def test_the_weights_are_those_of_the_last_step_and_not_the_first(undisturbed):
     np.testing.assert_allclose(trained["emb_standardize/mean"], expected[0], rtol=1e-6)
 
 
+def test_who_follows_step_by_step_is_told_of_each_once_its_checkpoint_is_there(tmp_path, undisturbed):
+    directory, _, _ = undisturbed
+    told, there = [], []
+
+    def on_step(done):
+        told.append(done)
+        there.append(done.step in list_checkpoints(tmp_path))
+
+    run(tmp_path, on_step=on_step)
+    assert hashes(tmp_path) == hashes(directory)
+    assert [done.step for done in told] == list(range(1, 8))
+    assert [done.saved for done in told] == there == [step in (3, 6, 7) for step in range(1, 8)]
+    assert [done.losses["loss"] for done in told] == [line["loss"] for line in read_history(directory)]
+    assert all(done.seconds > 0 for done in told)
+
+
 @pytest.mark.parametrize("stop_at", [1, 3, 5])
 def test_stopped_and_resumed_is_as_undisturbed(tmp_path, undisturbed, stop_at):
     directory, result, trained = undisturbed

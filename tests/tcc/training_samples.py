@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from pathlib import Path
 from typing import Dict
 
@@ -12,9 +13,10 @@ import numpy as np
 from tcc.config import EmbedderConfig, SamplingConfig, ScheduleConfig, TrainingConfig
 from tcc.dataset import FeatureClips
 from tcc.embedding import embed_clips
+from tcc.evaluation import kendalls_tau, phase_classification, retrieval
 from tcc.models import Encoder, build_embedder
 from tcc.sequences import ClipSequence
-from tcc.training import train
+from tcc.training import restore_encoder, train
 
 CHANNELS, GRID = 3, 2
 SAMPLING = SamplingConfig(num_frames=4, num_context_frames=2, context_stride=2, random_offset=1)
@@ -80,6 +82,22 @@ def train_here(directory, num_steps, kind="conv"):
     train(sample_clips(), encoder, directory, sampling=sampling_of(kind), training=training)
     np.save(Path(directory) / "embeddings.npy", embeddings_of(encoder, kind))
     return encoder
+
+
+def evaluate_here(directory, step):
+    """Value of some metrics of a checkpoint, read from its files alone; left beside it as JSON."""
+    encoder = sample_encoder(seed=1)
+    restore_encoder(directory, step, encoder)
+    clips = embed_clips(sample_clips(), encoder, sampling=SAMPLING, batch_frames=7)
+    names = [clip.name for clip in clips]
+    found = (
+        kendalls_tau(clips, frame_stride=1),
+        retrieval(clips, phases=names, num_frames=(1, 3)),
+        phase_classification(clips, clips, phases=names, train_fractions=(1.0,)),
+    )
+    values = {one.metric: one.value for one in found}
+    (Path(directory) / "metrics.json").write_text(json.dumps(values))
+    return values
 
 
 def embeddings_of(encoder, kind):

@@ -1,0 +1,1 @@
+from npu_device.train import optimizer as optimizer
