@@ -94,10 +94,10 @@ def _tell(process: int) -> None:
     with os.fdopen(_failures, "rb") as file:
         last: Dict[str, str] = dict(json.loads(line) for line in file)
     texts = list(dict.fromkeys(filter(None, last.values())))
-    for text in texts:
-        print(f"error: {text}", file=sys.stderr)
     if texts:
         print(f"what is done is kept; once the cause is gone, this continues: {_command()}", file=sys.stderr)
+    for text in texts:
+        print(f"error: {text}", file=sys.stderr)
 
 
 def _command() -> str:

@@ -121,8 +121,11 @@ def _whole(root: Path) -> Iterator[Target]:
     for path in paths:
         manifest = _read(path)
         result, run = manifest.get("result"), manifest.get("run")
-        whole = isinstance(result, dict) and isinstance(run, dict)
-        yield Target(path.parent, result if whole else {}, run if whole else {}, path.stat().st_mtime)
+        made = path.stat().st_mtime
+        if isinstance(result, dict) and isinstance(run, dict):
+            yield Target(path.parent, result, run, made)
+        else:
+            yield Target(path.parent, {}, {}, made)
 
 
 def _read(path: Path) -> Dict[str, Any]:
