@@ -10,7 +10,7 @@ READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml 2>/dev/null
 
 run: $(READY)
 	$(BIN)/luigi --module pipeline RunAll --local-scheduler $(ARGS)
-	@$(BIN)/python -m pipeline status | tail -n 1
+	@$(BIN)/python -m pipeline status | grep '^report'
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

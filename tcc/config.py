@@ -574,12 +574,8 @@ class DeviceConfig:
 
     kind: str = "auto"  # auto, npu, gpu, cpu
     xla: bool = False  # compile the training step by XLA; may help on a GPU, is slower on a CPU
-    replicas: int = (
-        1  # GPUs, NPUs, or processes on a CPU, that train together; [training] batch_size counts the clips of all
-    )
-    hosts: tuple[
-        str, ...
-    ] = ()  # host:port of each machine that trains, this run's first; docs/devices.md. Empty: this one
+    replicas: int = 1  # GPUs, NPUs, or processes on a CPU, that train together and share [training] batch_size
+    hosts: tuple[str, ...] = ()  # host:port of each machine that trains, this run's first; empty: this one
     device_id: int = -1  # logical id of the NPU; -1: ASCEND_DEVICE_ID, or 0
     precision_mode: str = ""  # what the engine lowers precision to, such as allow_mix_precision; empty: its default
     mixlist_file: str = ""  # JSON file that moves operations between the lists of a mixed precision_mode

@@ -124,9 +124,11 @@ def _label(
     if path.exists():
         if own:
             raise LabelError(f"{path}: clip {own[0]} has `labels` in its own file; delete one of the two")
+        from tcc.video.label_checks import check_durations
         from tcc.video.labels import read_labels
 
         labels = read_labels(path).check_against([clip.name for clip in clips])
+        labels = check_durations(labels, {clip.name: _duration(clip) for clip in clips})
         phases = list(labels.phases)
         clips = [
             dataclasses.replace(clip, labels=labels.label_frames(clip.name, clip.timestamps, np.arange(len(clip))))
@@ -135,3 +137,9 @@ def _label(
     else:
         phases = [str(number) for number in range(1 + max(int(clip.labels.max(initial=-1)) for clip in clips))]
     return clips[: len(train)], clips[len(train) :], phases
+
+
+def _duration(clip: ClipSequence) -> Tuple[float, float, int]:
+    """Seconds to the end of a clip's last frame, seconds of a frame, and number of frames."""
+    period = float(np.median(np.diff(clip.timestamps))) if len(clip) > 1 else 0.0
+    return float(clip.timestamps[-1]) + period, period, len(clip)

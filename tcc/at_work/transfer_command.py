@@ -80,7 +80,9 @@ def _embed_labelled(
 
     path, folder = options.labels
     videos = find_videos([folder])
-    labels = read_labels(path).check_against(names_of(videos))
+    labels = read_labels(path, bad_labels="drop").check_against(names_of(videos))
+    for warning in labels.warnings:
+        print(warning, file=sys.stderr)
     wanted = [video for video in videos if labels.num_segments(video.name)]
     if not wanted:
         raise LabelError(f"{path}: labels none of the {len(videos)} videos in {folder}; label at least one")

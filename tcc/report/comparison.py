@@ -234,9 +234,16 @@ def _difference(row: Row, first: Optional[Cell], other: Optional[Cell]) -> str:
     if shown == number_text(row.text, 0.0):
         return "same as shown" if difference else "same"
     verdict = ""
-    if row.text.better:
+    if _within(first, other.value) or _within(other, first.value):
+        verdict = " within the interval"
+    elif row.text.better:
         verdict = " better" if (difference > 0) == (row.text.better == "higher") else " worse"
     return f"{'+' if difference > 0 else ''}{shown}{verdict}"
+
+
+def _within(cell: Cell, value: float) -> bool:
+    """Whether a value lies in the interval of another, so that the two may not differ at all."""
+    return cell.interval is not None and cell.interval[0] <= value <= cell.interval[1]
 
 
 def _rows_by_title(runs: Sequence[Run]) -> List[List[Optional[Row]]]:

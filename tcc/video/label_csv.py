@@ -87,7 +87,9 @@ def _segment(row: Row, drop: bool) -> Segment:
     if start < 0:
         raise row.refuse(f"start_seconds {start} is negative; times count from the clip's first frame")
     if end < start or (end == start and not drop):
-        fix = "correct them or delete the line" + (", or leave it out by bad_labels = drop" if end == start else "")
+        fix = "correct them or delete the line" + (
+            ", or leave it out by [clips] bad_labels = drop" if end == start else ""
+        )
         raise row.refuse(f"end_seconds {end} is not after start_seconds {start}; {fix}")
     if not row.values["phase"]:
         raise row.refuse("has no phase; name it, or delete the line (frames outside any segment stay unlabelled)")

@@ -54,6 +54,17 @@ def write_folder(folder, *, labels="seconds", suffix=".npy", progress=False):
     return folder
 
 
+def test_labels_that_do_not_fit_the_clips_are_refused(tmp_path):
+    folder = write_folder(tmp_path)
+    with open(folder / "labels.csv", "a", encoding="utf-8") as file:
+        file.write("test/clip0,99,100,pour\n")
+    with pytest.raises(LabelError, match=r"clip 'test/clip0': .*99"):
+        read_embedding_folder(folder, fps=10)
+    (folder / "labels.csv").unlink()
+    with pytest.raises(LabelError, match=r"labels.csv"):
+        read_embedding_folder(write_folder(tmp_path / "other"), fps=15)
+
+
 @pytest.mark.parametrize("labels", ["seconds", "frame"])
 def test_arrays_with_a_label_file_are_the_clips(tmp_path, labels):
     found = read_embedding_folder(write_folder(tmp_path, labels=labels), fps=10)

@@ -9,6 +9,8 @@ import pytest
 
 from tcc.errors import TargetError
 from tcc.report import as_text, compare_runs, find_run, read_run, write_comparison
+from tcc.report.comparison import _within
+from tcc.report.metrics_table import Cell
 from tcc.sequences import save_sequences
 from tests.tcc import report_samples as samples
 from tests.tcc.test_report_page import Page
@@ -211,3 +213,9 @@ def test_what_is_no_evaluation_or_damaged_is_refused(tmp_path):
     (folder / "manifest.json").write_text("{}")
     with pytest.raises(TargetError, match=r"manifest.json: not a whole manifest"):
         read_run(folder)
+
+
+def test_a_difference_within_an_interval_is_not_called_better():
+    narrow, wide = Cell(0.80, interval=[0.79, 0.81]), Cell(0.85, interval=[0.60, 1.0])
+    assert _within(wide, narrow.value) and not _within(narrow, wide.value)
+    assert not _within(Cell(0.80), 0.80)
