@@ -1,4 +1,5 @@
 # make run    create .venv, install, run the pipeline on the embedded set
+# make scheduler   the central scheduler and its web page on http://127.0.0.1:8082
 # make test   create .venv, install, run the tests
 
 PYTHON ?= python3
@@ -6,11 +7,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: install run test test-full check lock clean-venv
+.PHONY: install run scheduler test test-full check lock clean-venv
 
 run: $(READY)
 	$(BIN)/luigi --module pipeline RunAll --local-scheduler $(ARGS)
 	@$(BIN)/python -m pipeline status | grep '^report'
+
+scheduler: $(READY)
+	$(BIN)/python -m pipeline scheduler
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "runs", nargs="+", metavar="RUN", help="folder of an evaluation or report, or a part of its name"
     )
     comparing.add_argument("--to", metavar="FILE.html", help="write a page, too")
+    scheduling = commands.add_parser("scheduler", help="Luigi's central scheduler and its page, on this machine alone")
+    scheduling.add_argument("--port", type=int, default=8082, metavar="N", help="default 8082")
+    scheduling.set_defaults(json=False)
     replica = commands.add_parser("replica", help="on another machine of [device] hosts: train along; docs/devices.md")
     replica.add_argument("--rank", type=int, required=True, metavar="N", help="its place in hosts, from 1 on")
     replica.set_defaults(json=False)
@@ -141,6 +144,16 @@ def _diff(options: argparse.Namespace) -> Answer:
     return Answer(dataclasses.asdict(comparison), text, NOT_ALL if comparison.settings or comparison.metrics else GOOD)
 
 
+def _scheduler(options: argparse.Namespace) -> Answer:
+    from pathlib import Path
+
+    from pipeline.scheduler import serve
+
+    print(f"http://127.0.0.1:{options.port} (Ctrl-C ends it)", flush=True)
+    serve(Path(current().execution.data), options.port)
+    return Answer(None, "")
+
+
 def _replica(options: argparse.Namespace) -> Answer:
     from pipeline.replicas import serve
     from pipeline.training import TrainTask
@@ -159,6 +172,7 @@ _COMMANDS: Dict[str, Callable[[argparse.Namespace], Answer]] = {
     "check": _check,
     "diff": _diff,
     "replica": _replica,
+    "scheduler": _scheduler,
 }
 
 

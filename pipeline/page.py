@@ -6,34 +6,26 @@ import contextlib
 import threading
 from typing import Any, Callable, Dict, Iterator
 
-import luigi.configuration
-
 STOP, CHECKPOINT = "stop", "checkpoint"
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def show_log_link(task: Any) -> None:
-    """Link the task on the page to its log, which `python -m pipeline scheduler` serves."""
-    if task.set_tracking_url is None:  # not run by a worker of Luigi
-        return
-    config = luigi.configuration.get_config()
-    host = config.get("core", "scheduler_host", "127.0.0.1")
-    port = config.get("core", "scheduler_port", "8082")
-    _set_link(task, f"http://{host}:{port}/logs/{task.stage}/{task.name}")
+    """Link the task on the page of a central scheduler to its log, which `python -m pipeline scheduler` serves.
 
-
-def _set_link(task: Any, address: str) -> None:
-    """`set_tracking_url` alone would take the page's button for messages away: Luigi resets what it does not repeat."""
+    `task.set_tracking_url` alone would take the page's button for messages away: Luigi resets what is not repeated. What lies
+    behind it is private, so it is used where it is as known, and else there is no link.
+    """
     reporter = getattr(task.set_tracking_url, "__self__", None)
     scheduler, worker = getattr(reporter, "_scheduler", None), getattr(reporter, "_worker_id", None)
-    if scheduler is None or worker is None:
-        task.set_tracking_url(address)
+    address = getattr(scheduler, "_url", None)
+    if not address or worker is None:  # the scheduler of one run alone has no page
         return
     scheduler.add_task(
         task_id=task.task_id,
         worker=worker,
         status="RUNNING",
-        tracking_url=address,
+        tracking_url=f"{address.rstrip('/')}/logs/{task.stage}/{task.name}",
         accepts_messages=task.accepts_messages,
     )
 

@@ -78,7 +78,7 @@ def test_a_setting_of_one_stage_leaves_the_other_alone(tmp_path):
 
 
 def test_a_killed_stage_goes_on_where_it_was(tmp_path):
-    killed = run(tmp_path, "ToyFirst", TOY_FAULT="kill:1")
+    killed = run(tmp_path, "ToyFirst", TOY_FAULT="kill:1", TCC_EXECUTION_RETRIES="0")
     assert killed.returncode == 30
     assert "killed by SIGKILL" in killed.stdout and "run again to continue" in killed.stdout
     assert manifests(tmp_path) == {}
