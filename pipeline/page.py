@@ -19,7 +19,7 @@ def show_log_link(task: Any) -> None:
     reporter = getattr(task.set_tracking_url, "__self__", None)
     scheduler, worker = getattr(reporter, "_scheduler", None), getattr(reporter, "_worker_id", None)
     address = getattr(scheduler, "_url", None)
-    if not address or worker is None:  # the scheduler of one run alone has no page
+    if scheduler is None or not address or worker is None:  # the scheduler of one run alone has no page
         return
     scheduler.add_task(
         task_id=task.task_id,

@@ -39,7 +39,8 @@ def make_scheduler(root: Path) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         luigi.configuration.get_config().set("task_history", "db_connection", f"sqlite:///{folder / _HISTORY}")
     scheduler = luigi.scheduler.Scheduler(record_task_history=has_history)
-    scheduler.load = scheduler.dump = lambda: None
+    for method in ("load", "dump"):
+        setattr(scheduler, method, lambda: None)
     return scheduler
 
 

@@ -50,6 +50,12 @@ prune_on_get_work = true
 stable_done_cooldown_secs = 0
 retry_count = 1
 
+[resources]
+# so many tasks at once decode videos, and work on NPUs or GPUs; of all machines under one scheduler
+decode = 2
+npu = 1
+gpu = 1
+
 [retcode]
 # without these a failed task leaves exit code 0
 already_running = 10

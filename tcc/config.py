@@ -613,9 +613,7 @@ class ExecutionConfig:
     data: str = "data"  # root of all targets
     decode_workers: int = 2  # processes that decode clips inside one FramesTask
     clip_timeout_seconds: float = 600.0  # a clip whose decoder makes no progress for so long is given up
-    retries: int = (
-        2  # further attempts at a task whose file server or network did not answer, or whose process was killed
-    )
+    retries: int = 2  # further attempts at a task whose network did not answer, or whose process was killed
     retry_seconds: float = 5.0  # wait before each
     log_level: str = "INFO"  # DEBUG, INFO, WARNING
 
@@ -631,9 +629,7 @@ class ExecutionConfig:
 class AlertsConfig:
     """[alerts] Who is told that a task failed. In no fingerprint, log or manifest."""
 
-    webhook: str = (
-        ""  # address that gets a JSON object with a text by POST, as chats take it; better TCC_ALERTS_WEBHOOK
-    )
+    webhook: str = ""  # address that gets a JSON object with a text by POST; better: TCC_ALERTS_WEBHOOK
 
     def __post_init__(self) -> None:
         if self.webhook and not self.webhook.startswith(("http://", "https://")):

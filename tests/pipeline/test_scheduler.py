@@ -38,7 +38,9 @@ def scheduler(tmp_path):
     """(port, data folder) of a scheduler that runs."""
     port = free_port()
     command = [sys.executable, "-m", "pipeline", "scheduler", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     wait_for(lambda: answers(port))
     yield port, tmp_path
     process.terminate()
@@ -63,7 +65,12 @@ def start(scheduler, task="ToyFirst", **variables):
     port, data = scheduler
     command = [sys.executable, "-m", "luigi", "--module", "tests.pipeline.toy", task, "--scheduler-port", str(port)]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment(data, **variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environment(data, **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
