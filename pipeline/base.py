@@ -20,12 +20,11 @@ import luigi.task_register
 from pipeline import failures
 from pipeline import settings as settings_module
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest, sha256_file
-from tcc.config import DeviceConfig, Settings
+from tcc.config import Settings
 from tcc.device import is_npu
 from tcc.errors import TccError, explain
 from tcc.progress import Progress
 
-DECODE, DEVICE = "decode", "device"
 _HIDDEN = ("fingerprint", "rerun", "rerun_downstream", "attempt")
 _fingerprints: Dict[Tuple[Any, ...], str] = {}
 settings_module.on_change(_fingerprints.clear)
@@ -74,7 +73,8 @@ class StageTask(luigi.Task):
     )
     attempt = luigi.Parameter(default="", description="computed; tells one --rerun from the next")
 
-    takes: Tuple[str, ...] = ()  # of [resources]: decode, and device, which stands for npu or gpu
+    decodes = False  # True: takes one of [resources] decode
+    uses_device = False  # True: takes one of [resources] npu or gpu, where it works on one
 
     # What a stage says about itself.
 
@@ -172,7 +172,7 @@ class StageTask(luigi.Task):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.resources = resources_of(self.takes, self.settings.device)  # Luigi lets so many tasks have them at once
+        self.resources = _resources(self)  # Luigi lets so many tasks have them at once
         self.after: List[StageTask] = []  # those that are done again before this one is
         self._manifest_before = _version_of(self.directory / MANIFEST) if self.rerun else None
 
@@ -245,13 +245,13 @@ class StageTask(luigi.Task):
         failures.note(self, None)
 
 
-def resources_of(takes: Tuple[str, ...], device: DeviceConfig) -> Dict[str, int]:
+def _resources(task: StageTask) -> Dict[str, int]:
     """Names and numbers of [resources]; a CPU is none, since it is shared."""
-    found = {name: 1 for name in takes if name != DEVICE}
-    if DEVICE in takes:
-        kind = "npu" if is_npu(device.kind) else "gpu" if device.kind == "gpu" or _auto_is_gpu(device.kind) else ""
-        if kind:
-            found[kind] = 1  # all that a task takes together
+    found = {"decode": 1} if task.decodes else {}
+    kind = task.settings.device.kind
+    if task.uses_device and (kind != "cpu"):
+        name = "npu" if is_npu(kind) else "gpu" if kind == "gpu" or _auto_is_gpu(kind) else ""
+        found.update({name: 1} if name else {})  # all that a task takes together
     return found
 
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from pipeline.base import DECODE, Job, Made, StageTask
+from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import CatalogClip, catalog, read_clip_labels, set_name, video_folder
 from pipeline.provenance import write_json
 from pipeline.videos import VideosTask
@@ -23,7 +23,7 @@ class ClipsTask(StageTask):
     """Look into every clip: frames, fps, size, rotation, duration, split, labels; name those that cannot be used."""
 
     stage = "clips"
-    takes = (DECODE,)
+    decodes = True
     version = 4
     counts_clips = True
 

@@ -6,7 +6,7 @@ from typing import Any, Dict
 
 import luigi
 
-from pipeline.base import DEVICE, Job, Made
+from pipeline.base import Job, Made
 from pipeline.device import npu_settings, open_device_of
 from pipeline.features import input_tasks, open_source
 from pipeline.selection import SelectTask, chosen_step
@@ -21,7 +21,7 @@ class EmbedTask(VariantTask):
     """Embed every frame of every clip with the selected checkpoint."""
 
     stage = "embeddings"
-    takes = (DEVICE,)
+    uses_device = True
     version = 3
 
     variant = luigi.ChoiceParameter(

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import luigi
 
-from pipeline.base import DEVICE, Job, Made, StageTask
+from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import set_name
 from pipeline.device import npu_settings, open_device_of
 from pipeline.provenance import fingerprint
@@ -24,7 +24,7 @@ class FeaturesTask(StageTask):
     """Features of one shard's clips, float16."""
 
     stage = "features"
-    takes = (DEVICE,)
+    uses_device = True
     version = 2
     mirrored = False
 

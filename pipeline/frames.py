@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping
 
 import luigi
 
-from pipeline.base import DECODE, Job, Made, StageTask
+from pipeline.base import Job, Made, StageTask
 from pipeline.catalog import catalog, set_name, video_folder
 from pipeline.clips import ClipsTask, image_fps, read_clips
 from pipeline.provenance import write_json
@@ -23,7 +23,7 @@ class FramesTask(StageTask):
     """Decode the clips of one chunk and keep the frames nearest to each tick of a fixed clock."""
 
     stage = "frames"
-    takes = (DECODE,)
+    decodes = True
     version = 4
 
     chunk = luigi.IntParameter(description="which of the [shards] num_chunks shares of the clips")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
-from pipeline.base import DEVICE, Job, Made
+from pipeline.base import Job, Made
 from pipeline.catalog import catalog
 from pipeline.device import open_device_of
 from pipeline.features import input_tasks, open_source
@@ -25,7 +25,7 @@ class SelectTask(VariantTask):
     """Score every checkpoint on the validation split and choose one; the test split is not read."""
 
     stage = "selections"
-    takes = (DEVICE,)
+    uses_device = True
     version = 2
 
     @classmethod

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
-from pipeline.base import DEVICE, Job, Made
+from pipeline.base import Job, Made
 from pipeline.device import npu_settings
 from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest
@@ -24,7 +24,7 @@ class TrainTask(VariantTask):
     """Train by the chosen method; continues at the last checkpoint, its own or that of the same training with fewer steps."""
 
     stage = "checkpoints"
-    takes = (DEVICE,)
+    uses_device = True
     version = 2
     saves_when_stopped = True
 

@@ -41,7 +41,11 @@ def luigi(folder, task, *arguments, **variables):
     answer = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **settings, **variables}, capture_output=True, text=True
     )
-    return answer.returncode, answer.stderr.splitlines()[-1], {path.name for path in (folder / "data").glob("[a-z]*")}
+    return answer.returncode, answer.stderr.splitlines()[-1], stages(folder / "data")
+
+
+def stages(data):
+    return {path.name for path in data.glob("[a-z]*")} - {"logs"}
 
 
 TOO_FEW = (
