@@ -134,7 +134,7 @@ class StageTask(luigi.Task):
         """Luigi's parameters, with the fingerprint computed from the settings of this process."""
         values = dict(super().get_param_values(params, args, kwargs))
         if luigi.cmdline_parser.CmdlineParser.get_instance():
-            failures.tell_clearly()
+            follow_run()
         try:
             values.update(cls.own_defaults(values))
             values["fingerprint"] = cls._fingerprint({k: v for k, v in values.items() if k not in _HIDDEN})
@@ -238,11 +238,16 @@ class StageTask(luigi.Task):
             refuse_too_few(self.settings, clips_asked_for())
 
     def on_failure(self, exception: BaseException) -> str:
-        failures.note(self, exception)
         return str(explain(exception) if isinstance(exception, TccError) else super().on_failure(exception))
 
-    def on_success(self) -> None:
-        failures.note(self, None)
+
+def follow_run() -> None:
+    """From now on, see to it that Luigi's run in this process tells its failures clearly, and goes on until all is done."""
+    from pipeline import going_on
+
+    if not failures.are_told():
+        failures.tell_clearly()
+        going_on.until_done()
 
 
 def _resources(task: StageTask) -> Dict[str, int]:

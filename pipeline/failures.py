@@ -14,7 +14,10 @@ import os
 import shlex
 import sys
 import tempfile
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
+
+import luigi
+import luigi.rpc
 
 from pipeline import alerts, run_log
 from tcc.errors import TccError, explain
@@ -25,6 +28,7 @@ _SECRET = ("--alerts-webhook",)
 _DOTS = "..."
 _luigi = logging.getLogger("luigi-interface")
 _failures: Optional[int] = None  # file descriptor: Luigi's worker processes inherit it, and its position
+_errors_of_luigi: List[str] = []
 
 
 class StageFailed(TccError):
@@ -58,28 +62,72 @@ def may_pass(error: BaseException) -> bool:
 def tell_clearly() -> None:
     """From now on, and in processes forked from this one, tell failures as this module does."""
     global _failures
-    if _failures is None:
-        _failures, path = tempfile.mkstemp()
-        os.unlink(path)
-        _luigi.addFilter(_without_traceback)
-        alerts.tell_of_failures()
-        run_log.begin()
-        atexit.register(_tell, os.getpid())
+    _failures, path = tempfile.mkstemp()
+    os.unlink(path)
+    _luigi.addFilter(_without_traceback)
+    luigi.Task.event_handler(luigi.Event.SUCCESS)(_note)
+    luigi.Task.event_handler(luigi.Event.FAILURE)(_note)
+    luigi.Task.event_handler(luigi.Event.BROKEN_TASK)(_note)
+    alerts.tell_of_failures()
+    run_log.begin()
+    atexit.register(_tell, os.getpid())
 
 
-def note(task: Any, error: Optional[BaseException]) -> None:
+def are_told() -> bool:
+    """Whether `tell_clearly` was called."""
+    return _failures is not None
+
+
+def told() -> List[str]:
+    """Of each task whose last attempt failed in this run, what is to be told."""
+    return [text for text in _last().values() if text]
+
+
+def succeeded() -> Set[str]:
+    """Identifiers of the tasks that this run did."""
+    return {task for task, text in _last().items() if not text}
+
+
+def luigi_failed() -> bool:
+    """Whether Luigi itself ended by an error."""
+    return bool(_errors_of_luigi)
+
+
+def _note(task: Any, error: Optional[BaseException] = None) -> None:
     """Note how a task ended: by an error, or without one, which takes back that of an earlier attempt."""
     if _failures is not None:
-        text = "" if error is None else _of_task(task, explain(error))
+        text = "" if error is None else _of_task(task, error)
         os.write(_failures, json.dumps([task.task_id, text]).encode() + b"\n")
 
 
-def _of_task(task: Any, text: str) -> str:
-    return text if text.startswith(f"{task.task_family}: ") else f"{task.task_family}: {text}"
+def _last() -> Dict[str, str]:
+    """Task -> how its last attempt ended: its error, or nothing."""
+    if _failures is None:
+        return {}
+    size = os.lseek(_failures, 0, os.SEEK_CUR)
+    lines = os.pread(_failures, size, 0).splitlines()
+    return dict(json.loads(line) for line in lines)
+
+
+def _of_task(task: Any, error: BaseException) -> str:
+    text = _in_words(error)
+    named = text.startswith(f"{task.task_family}: ") or isinstance(error, luigi.rpc.RPCError)
+    return text if named else f"{task.task_family}: {text}"
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, luigi.rpc.RPCError):
+        return f"{error.args[0]}: start it (make scheduler), or add --local-scheduler to the command"
+    return explain(error)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
+    if error is not None and record.funcName == "run_with_retcodes":  # what ends Luigi
+        _errors_of_luigi.append(_in_words(error))
+    if isinstance(error, luigi.rpc.RPCError):
+        record.msg, record.args = _in_words(error), ()
+        record.exc_info = record.exc_text = None
     if isinstance(error, TccError):
         texts = [record.getMessage(), str(error), getattr(error, "details", "")]
         record.msg, record.args = "\n".join(filter(None, texts)), ()
@@ -88,12 +136,9 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 
 def _tell(process: int) -> None:
-    if _failures is None or os.getpid() != process:
+    if os.getpid() != process:
         return
-    os.lseek(_failures, 0, os.SEEK_SET)
-    with os.fdopen(_failures, "rb") as file:
-        last: Dict[str, str] = dict(json.loads(line) for line in file)
-    texts = list(dict.fromkeys(filter(None, last.values())))
+    texts = list(dict.fromkeys([*_errors_of_luigi, *told()]))
     if texts:
         print(f"what is done is kept; once the cause is gone, this continues: {_command()}", file=sys.stderr)
     for text in texts:

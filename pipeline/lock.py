@@ -34,7 +34,7 @@ def locked(path: Path, progress: Progress) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as file:
         while not _take(file.fileno(), path):
-            progress(0.0, f"another run is doing this{_who(_holder(path))}; waiting for it")
+            progress(0.0, f"another run is doing this{who(_holder(path))}; waiting for it")
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         _wait_for_another_machine(path, progress)
         _write(file, {"host": socket.gethostname(), "pid": os.getpid()})
@@ -83,7 +83,7 @@ def _wait_for_another_machine(path: Path, progress: Progress) -> None:
         return
     touched, since = path.stat().st_mtime_ns, time.monotonic()
     while _holder(path) and time.monotonic() - since < _SECONDS_WITHOUT_A_TOUCH:
-        progress(0.0, f"another run is doing this{_who(told)}; waiting for it")
+        progress(0.0, f"another run is doing this{who(told)}; waiting for it")
         time.sleep(_SECONDS_BETWEEN_LOOKS)
         if path.stat().st_mtime_ns != touched:
             touched, since = path.stat().st_mtime_ns, time.monotonic()
@@ -124,5 +124,6 @@ def _write(file: Any, who: Dict[str, Any]) -> None:
         file.flush()
 
 
-def _who(told: Dict[str, Any]) -> str:
+def who(told: Dict[str, Any]) -> str:
+    """In words for the end of a sentence; nothing where it is not known."""
     return f" (process {told['pid']} on {told['host']})" if {"pid", "host"} <= set(told) else ""

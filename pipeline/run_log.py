@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 LOGS = "logs"
+_NAME = "PIPELINE_RUN"  # in the environment: the name of the run that the process goes on with
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "numpy", "luigi", "opencv-python", "opencv-python-headless", "av")
 _run: Dict[str, str] = {}  # its name; Luigi's worker processes inherit it
 
@@ -47,7 +48,13 @@ class Attempt:
 def begin() -> None:
     """Give the run of this process its name; later calls change nothing."""
     now = datetime.datetime.now(datetime.timezone.utc)
-    _run.setdefault("name", f"{now:%Y%m%dT%H%M%SZ}-{socket.gethostname()}-{os.getpid()}")
+    _run.setdefault("name", os.environ.get(_NAME) or f"{now:%Y%m%dT%H%M%SZ}-{socket.gethostname()}-{os.getpid()}")
+
+
+def as_environment() -> Dict[str, str]:
+    """What a process that goes on with this run has to find in its environment."""
+    begin()
+    return {_NAME: _run["name"]}
 
 
 def path_of(root: Path, suffix: str = ".jsonl") -> Path:

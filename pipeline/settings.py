@@ -29,7 +29,12 @@ _LUIGI_SECTIONS = (
     *("formatters", "resources", "retcode", "scheduler", "sendgrid", "smtp", "task_history", "worker", "metrics"),
     *("datadog", "prometheus"),
 )
-_LUIGI_EXTRA_OPTIONS = {"core": ("autoload_range", "default_scheduler_host", "default_scheduler_port", "email_sender")}
+_LUIGI_EXTRA_OPTIONS = {
+    "core": (
+        *("autoload_range", "default_scheduler_host", "default_scheduler_port", "email_sender"),
+        *("rpc_connect_timeout", "rpc_retry_attempts", "rpc_retry_wait", "rpc_log_retries"),
+    )
+}
 _FREE_SECTIONS = {"DEFAULT", "resources", "logging", "loggers", "handlers", "formatters"}
 
 _current: Optional[Settings] = None

@@ -48,7 +48,8 @@ worker_disconnect_delay = 10
 prune_on_get_work = true
 # --rerun seconds after the last run
 stable_done_cooldown_secs = 0
-retry_count = 1
+# what failed is not tried again by itself; what was killed is, by `retries` of [execution] and as runs go on
+retry_delay = -1
 
 [resources]
 # so many tasks at once decode videos, and work on NPUs or GPUs; of all machines under one scheduler

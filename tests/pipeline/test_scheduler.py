@@ -37,14 +37,17 @@ def wait_for(condition, seconds=60):
 def scheduler(tmp_path):
     """(port, data folder) of a scheduler that runs."""
     port = free_port()
-    command = [sys.executable, "-m", "pipeline", "scheduler", "--port", str(port)]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        serve(port), cwd=ROOT, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     wait_for(lambda: answers(port))
     yield port, tmp_path
     process.terminate()
     process.wait(20)
+
+
+def serve(port):
+    return [sys.executable, "-m", "pipeline", "scheduler", "--port", str(port)]
 
 
 def answers(port):

@@ -31,6 +31,7 @@ class ToyFirst(StageTask):
         for step in range(done, job.settings.training.num_steps):
             with open(steps, "a") as file:
                 file.write(f"{step}\n")
+            time.sleep(float(os.environ.get("TOY_STEP_SECONDS", "0")))
             job.progress((step + 1) / job.settings.training.num_steps, f"step {step + 1}")
             _fault(job.directory, step)
         return Made(counts={"in": 1, "out": 1, "skipped": 0})
