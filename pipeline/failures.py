@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -24,7 +25,8 @@ from tcc.errors import TccError, explain
 
 FAILURE = "failure.json"  # in a work folder: how the last attempt failed
 
-_SECRET = ("--alerts-webhook",)
+_SECRET = ("--alerts-webhook", "--smtp-password", "--sendgrid-apikey")
+_PASSWORD = re.compile(r"(?<=://)[^/?#\s]*@")
 _DOTS = "..."
 _luigi = logging.getLogger("luigi-interface")
 _failures: Optional[int] = None  # file descriptor: Luigi's worker processes inherit it, and its position
@@ -160,4 +162,4 @@ def _without_secrets(words: Sequence[str]) -> List[str]:
 
 def _masked(word: str) -> str:
     option, equals, _ = word.partition("=")
-    return f"{option}={_DOTS}" if equals and option in _SECRET else word
+    return f"{option}={_DOTS}" if equals and option in _SECRET else _PASSWORD.sub(f"{_DOTS}@", word)

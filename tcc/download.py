@@ -25,6 +25,7 @@ _MAX_WAIT_SECONDS = 30.0
 _MAX_RETRY_AFTER_SECONDS = 60.0
 _SECONDS_BETWEEN_REPORTS = 0.5
 _HEX_DIGITS = {"sha256": 64, "md5": 32}
+_MALFORMED = "cannot be read as an address, or the proxy's cannot; in a password write /, # and @ as %2F, %23 and %40"
 _NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 
 
@@ -354,7 +355,9 @@ def _get(session: requests.Session, url: str, wanted: _Wanted, held: Optional[_H
     except requests.RequestException as error:
         # The ValueErrors among them, and redirects in a circle, are a matter of the address, not of the moment.
         lasting = isinstance(error, (ValueError, requests.TooManyRedirects))
-        raise (_Failed if lasting else _MayPass)(_reason(error)) from error
+        # What cannot be read as an address is not repeated: a password may be in it.
+        reason = _MALFORMED if isinstance(error, requests.exceptions.InvalidURL) else _reason(error)
+        raise (_Failed if lasting else _MayPass)(reason) from error
 
 
 def _note_of(response: requests.Response, url: str) -> _Note:
@@ -494,4 +497,4 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{type(error).__name__}: {error.strerror}"
     inner = error.args[0] if error.args else error
-    return f"{type(error).__name__}: {getattr(inner, 'reason', inner)}"
+    return _shown(f"{type(error).__name__}: {getattr(inner, 'reason', inner)}")

@@ -132,6 +132,10 @@ def _array(
     if weight not in layers[layer]:
         raise WeightsError(f"{path}: layer {layer} has no {weight}; choose the file made for {network}")
     stored = layers[layer][weight]
+    if stored.file.filename != str(path) or stored.external or stored.is_virtual:
+        raise WeightsError(
+            f"{path}: layer {layer}: {weight} lies in another file, which is not read; choose a file of its own"
+        )
     if tuple(stored.shape) != tuple(shape):
         raise WeightsError(
             f"{path}: layer {layer}: {weight} has shape {list(stored.shape)}, {network} needs {list(shape)}; choose the "
