@@ -112,7 +112,8 @@ class StageTask(luigi.Task):
         """Do the work into `job.directory`. A killed run finds there what it had left, and goes on."""
         raise TccError(f"{type(self).__name__} has no work of its own")
 
-    def hash_file(self, path: Path) -> str:
+    @classmethod
+    def hash_file(cls, path: Path) -> str:
         """SHA-256 of one file, for the manifest."""
         return sha256_file(path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Type
 
 from pipeline.base import StageTask
 from pipeline.failures import FAILURE
@@ -106,14 +106,15 @@ def find_tasks(text: str, tasks: List[StageTask]) -> List[StageTask]:
     return exact or [task for task in tasks if text in f"{task.stage}/{task.name}"]
 
 
-def stages() -> List[str]:
-    """Folders under the root that belong to the pipeline; others are the user's."""
-    classes, found = [StageTask], set()
+def stages() -> Dict[str, Type[StageTask]]:
+    """Folders under the root that belong to the pipeline, and whose they are; others are the user's."""
+    classes: List[Type[StageTask]] = [StageTask]
+    found: Dict[str, Type[StageTask]] = {}
     while classes:
-        one = classes.pop()
+        one = classes.pop(0)
         classes.extend(one.__subclasses__())
-        found.add(one.stage)
-    return sorted(found - {""})
+        found.setdefault(one.stage, one)
+    return {stage: found[stage] for stage in sorted(found) if stage}
 
 
 def _whole(root: Path) -> Iterator[Target]:

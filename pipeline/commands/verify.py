@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Tuple
 
 from pipeline.commands.answer import GOOD, NOT_ALL, Answer, size_text
 from pipeline.commands.targets import Target, Targets, stages
-from pipeline.provenance import LOG, MANIFEST, UNLISTED_FOLDERS, sha256_file
+from pipeline.provenance import LOG, MANIFEST, UNLISTED_FOLDERS
 
 
 def verify(targets: Targets) -> Answer:
@@ -34,11 +34,12 @@ def _problems(target: Target) -> Iterator[Dict[str, str]]:
     if not isinstance(listed, dict):
         yield _problem(target.directory / MANIFEST, "not a whole manifest")
         return
+    hash_file = stages()[target.directory.parent.name].hash_file
     for name, digest in listed.items():
         path = target.directory / name
         if not path.is_file():
             yield _problem(path, "missing")
-        elif sha256_file(path) != digest:
+        elif hash_file(path) != digest:
             yield _problem(path, "changed since it was made")
     for path, name in _files(target.directory):
         if name not in listed:
