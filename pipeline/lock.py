@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional, TextIO
 
 from tcc.errors import TargetError
 from tcc.progress import Progress
@@ -27,15 +27,12 @@ _SECONDS_WITHOUT_A_TOUCH = 30.0  # a holder elsewhere that was not heard of for 
 
 @contextlib.contextmanager
 def locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock `path`; wait for who holds it, saying so by `progress`. The file stays: removing it would race.
+    """Hold the lock `path`; wait for who holds it, saying so by `progress`. The file stays, for the next.
 
     Raises: TargetError where the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
-        while not _take(file.fileno(), path):
-            progress(0.0, f"another run is doing this{who(_holder(path))}; waiting for it")
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    with _taken(path, progress) as file:
         _wait_for_another_machine(path, progress)
         _write(file, {"host": socket.gethostname(), "pid": os.getpid()})
         try:
@@ -61,6 +58,25 @@ def holder(path: Path) -> Optional[Dict[str, Any]]:
             return told if elsewhere and time.time() - path.stat().st_mtime < _SECONDS_WITHOUT_A_TOUCH else None
     except FileNotFoundError:
         return None
+
+
+def _taken(path: Path, progress: Progress) -> TextIO:
+    """The file of that name, locked. One that was deleted meanwhile (`clean`) locks nobody out: the new one is taken."""
+    while True:
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115, the caller closes it
+        while not _take(file.fileno(), path):
+            progress(0.0, f"another run is doing this{who(_holder(path))}; waiting for it")
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if _is_still(file.fileno(), path):
+            return file
+        file.close()
+
+
+def _is_still(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _take(file: int, path: Path) -> bool:

@@ -116,3 +116,24 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         locked(tmp_path / "a", silent),
     ):
         pass
+
+
+def test_a_lock_file_that_was_deleted_while_somebody_waited_for_it_is_made_again(tmp_path):
+    path = tmp_path / "a.lock"
+    waiting, held = threading.Event(), threading.Event()
+
+    def wait():
+        with locked(path, lambda *_: waiting.set()):
+            held.set()
+            done.wait(20)
+
+    done = threading.Event()
+    thread = threading.Thread(target=wait, daemon=True)
+    with locked(path, silent):
+        thread.start()
+        assert waiting.wait(20)
+        path.unlink()
+    assert held.wait(20)
+    assert holder(path) == {"host": socket.gethostname(), "pid": os.getpid()}
+    done.set()
+    thread.join()
