@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 import luigi
 import luigi.cmdline_parser
 import luigi.task_register
+from luigi.parameter import ParameterVisibility
 
 from pipeline import failures
 from pipeline import settings as settings_module
@@ -66,12 +67,20 @@ class StageTask(luigi.Task):
 
     fingerprint = luigi.Parameter(default="", description="computed; what is given here is ignored")
     rerun = luigi.BoolParameter(
-        default=False, significant=False, description="do this task again, even if its target is complete"
+        default=False,
+        significant=False,
+        visibility=ParameterVisibility.HIDDEN,
+        description="do this task again, even if its target is complete",
     )
     rerun_downstream = luigi.BoolParameter(
-        default=False, significant=False, description="do this task again, and all tasks of RunAll that follow from it"
+        default=False,
+        significant=False,
+        visibility=ParameterVisibility.HIDDEN,
+        description="do this task again, and all tasks of RunAll that follow from it",
     )
-    attempt = luigi.Parameter(default="", description="computed; tells one --rerun from the next")
+    attempt = luigi.Parameter(
+        default="", visibility=ParameterVisibility.HIDDEN, description="computed; tells one --rerun from the next"
+    )
 
     decodes = False  # True: takes one of [resources] decode
     uses_device = False  # True: takes one of [resources] npu or gpu, where it works on one

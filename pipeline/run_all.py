@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import luigi
+from luigi.parameter import ParameterVisibility
 
 from pipeline.base import StageTask, tasks_in_order, upstream_fingerprints
 from pipeline.model import ModelTask
@@ -18,7 +19,9 @@ class RunAll(luigi.WrapperTask):
 
     fingerprint = luigi.Parameter(default="", description="computed; what is given here is ignored")
 
-    rerun = luigi.BoolParameter(default=False, significant=False, description="do all tasks again")
+    rerun = luigi.BoolParameter(
+        default=False, significant=False, visibility=ParameterVisibility.HIDDEN, description="do all tasks again"
+    )
 
     @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:

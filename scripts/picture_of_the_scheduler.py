@@ -1,4 +1,4 @@
-"""Make docs/images/scheduler.png: the scheduler's page while RunAll trains on a tiny set; needs Chromium.
+"""Make docs/images/scheduler.png: the scheduler's page while a tiny set is trained on. Needs Chromium and requirements-dev.txt.
 
 python scripts/picture_of_the_scheduler.py
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,17 +19,18 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.tcc.report_browser import open_browser  # noqa: E402
+
 PICTURE = ROOT / "docs" / "images" / "scheduler.png"
-SIZE = "1280,860"
+SIZE = {"width": 1280, "height": 720}
 SET = {"TCC_TRAINING_NUM_STEPS": "6000", "TCC_TRAINING_CHECKPOINT_EVERY": "1000", "TCC_VIDEOS_NAME": "pouring"}
 _SECONDS_TO_TRAIN = 300.0
 _PERCENT = 30
 
 
 def main() -> None:
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        sys.exit("no Chromium found: install it (Debian: apt-get install chromium)")
     with tempfile.TemporaryDirectory() as folder:
         own = {**SET, "TCC_EXECUTION_DATA": folder, "LUIGI_CONFIG_PATH": "examples/recipes/tiny.cfg"}
         variables = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
@@ -39,7 +39,7 @@ def main() -> None:
             luigi = [sys.executable, "-m", "luigi", "--module", "pipeline", "RunAll", "--scheduler-port", str(port)]
             with _running(luigi, variables):
                 _wait_for_training(port)
-                _take(browser, f"http://127.0.0.1:{port}/static/visualiser/index.html", Path(folder))
+                _take(f"http://127.0.0.1:{port}/static/visualiser/index.html", Path(folder))
     print(PICTURE)
 
 
@@ -66,7 +66,7 @@ def _wait_for_training(port: int) -> None:
         time.sleep(0.5)
         with contextlib.suppress(OSError):
             tasks = _running_tasks(port).values()
-            if any(one["name"] == "TrainTask" and (one.get("progress") or 0) >= _PERCENT for one in tasks):
+            if any(one["name"] == "TrainTask" and (one["progress_percentage"] or 0) >= _PERCENT for one in tasks):
                 return
     sys.exit("the training did not come far enough")
 
@@ -77,17 +77,16 @@ def _running_tasks(port: int) -> Dict[str, Any]:
         return dict(json.load(answer)["response"])
 
 
-def _take(browser: str, address: str, folder: Path) -> None:
-    picture = folder / "picture.png"
-    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={SIZE}"]
-    subprocess.run(
-        [browser, *switches, "--virtual-time-budget=6000", f"--screenshot={picture}", address],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(picture, PICTURE)
+def _take(address: str, folder: Path) -> None:
+    """The page, with what the training says of itself, as a click on its status button shows it."""
+    with open_browser(folder / "profile") as browser:
+        browser.send("Emulation.setDeviceMetricsOverride", **SIZE, deviceScaleFactor=1, mobile=False)
+        browser.send("Page.navigate", url=address)
+        time.sleep(4)
+        browser.ask("JSON.stringify(document.querySelector('td .statusMessage').click())")
+        time.sleep(2)
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        browser.screenshot(PICTURE)
 
 
 if __name__ == "__main__":
