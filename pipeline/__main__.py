@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Optional
 from pipeline.commands.answer import ERROR, GOOD, NOT_ALL, Answer
 from pipeline.settings import ENVIRONMENT_PREFIX, current
 from tcc.config import SECTIONS
-from tcc.errors import SettingsError, TccError
+from tcc.errors import SettingsError, TccError, explain
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -27,12 +27,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
         answer = _COMMANDS[options.command](options)
         print(json.dumps(answer.data, indent=1, sort_keys=True) + "\n" if options.json else answer.text, end="")
         return answer.code
-    except TccError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ERROR
     except BrokenPipeError:  # who reads has seen enough
         sys.stderr.close()
         return GOOD
+    except (TccError, OSError) as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

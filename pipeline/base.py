@@ -23,9 +23,10 @@ from pipeline import settings as settings_module
 from pipeline.provenance import MANIFEST, fingerprint, read_manifest, sha256_file
 from tcc.config import Settings
 from tcc.device import is_npu
-from tcc.errors import TccError, explain
+from tcc.errors import TargetError, TccError, explain
 from tcc.progress import Progress
 
+_HASHED_BYTES = 1 << 20
 _HIDDEN = ("fingerprint", "rerun", "rerun_downstream", "attempt")
 _fingerprints: Dict[Tuple[Any, ...], str] = {}
 settings_module.on_change(_fingerprints.clear)
@@ -237,6 +238,22 @@ class StageTask(luigi.Task):
     def manifest(self) -> Dict[str, Any]:
         """This target's manifest."""
         return read_manifest(self.directory)
+
+    def refuse_damaged(self) -> None:
+        """Look at the files of this target before they are read.
+
+        Larger ones are not hashed: TFRecords, arrays and checkpoints have checksums of their own.
+
+        Raises: TargetError that names a file that is missing or was changed.
+        """
+        for name, digest in self.manifest()["result"]["files"].items():
+            path = self.directory / name
+            missing = not path.is_file()
+            if missing or (path.stat().st_size <= _HASHED_BYTES and self.hash_file(path) != digest):
+                raise TargetError(
+                    f"{path}: {'is missing' if missing else 'was changed'} since it was made; "
+                    f"`python -m pipeline verify` names all such files; delete {self.directory} and run again"
+                )
 
     def run(self) -> None:
         from pipeline.supervisor import run_in_child

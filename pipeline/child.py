@@ -20,6 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, TextIO
 
+import luigi.task
 import luigi.task_register
 
 from pipeline import settings as settings_module
@@ -29,7 +30,7 @@ from pipeline.lock import locked
 from pipeline.provenance import LOG, MANIFEST, describe_run, hash_files, write_json
 from pipeline.supervisor import die_with_parent
 from tcc.config import Settings
-from tcc.errors import TargetError, TccError, explain
+from tcc.errors import TargetError, TccError, disk_error, explain
 from tcc.progress import Interrupted, Progress
 
 EXIT_FAILED = 1
@@ -52,7 +53,7 @@ def main() -> int:
     except Interrupted:
         return EXIT_INTERRUPTED
     except Exception as error:
-        _send_error(events, error, "none was begun")
+        _send_error(events, error, "")
         return EXIT_FAILED
 
 
@@ -112,6 +113,8 @@ def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool
     progress = _reporter(events, threading.Event() if task.saves_when_stopped else stop)
     fail = _end_at_once(task, events)
     job = Job(task.work_directory, task.settings, progress, stop.is_set, rerun, _asked_for_a_checkpoint(), fail)
+    for read in luigi.task.flatten(task.requires()):
+        read.refuse_damaged()
     made = task.make(job)
     upstream = {
         name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name
@@ -176,8 +179,10 @@ def _reporter(events: TextIO, stop: threading.Event) -> Progress:
 
 def _send_error(events: TextIO, error: Exception, log: str) -> None:
     """To be called where the error is handled."""
-    unexpected = "" if isinstance(error, TccError) else traceback.format_exc()
-    _send(events, {"error": explain(error), "log": log, "traceback": unexpected, "may_pass": may_pass(error)})
+    ours = isinstance(error, TccError) or disk_error(error) is not None
+    unexpected = "" if ours else traceback.format_exc()
+    where = str(Path(log).parent) if log else ""
+    _send(events, {"error": explain(error, where), "log": log, "traceback": unexpected, "may_pass": may_pass(error)})
 
 
 def _send(events: TextIO, event: Dict[str, Any]) -> None:

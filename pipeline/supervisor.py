@@ -155,7 +155,7 @@ def _failure(task: Any, code: int, last: Dict[str, Any], stopped: bool) -> Stage
     if stopped:
         return StageFailed(f"{task.task_family}: stopped by a message from the scheduler's page; run again to continue")
     if "error" in last:
-        error, log = f"{task.task_family}: {last['error']}", f"(log: {last['log']})"
+        error, log = f"{task.task_family}: {last['error']}", f"(log: {last['log'] or 'none was begun'})"
         if last["traceback"]:
             return StageFailed(f"{error}\n{log}", last["traceback"], may_pass=last["may_pass"])
         return StageFailed(error, log, may_pass=last["may_pass"])

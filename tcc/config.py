@@ -512,7 +512,7 @@ class SelectionConfig:
 class EmbeddingConfig:
     """[embedding] Embeddings of whole videos."""
 
-    batch_frames: int = 128  # time steps per call of the embedder; 8 at least (does not change the result)
+    batch_frames: int = 128  # time steps per call of the embedder; 8 at least (changes the result by rounding at most)
     precision: str = "float32"  # float32, bfloat16: networks compute in it; embeddings are stored as float32
     parquet: bool = False  # also write a Parquet file per split; needs pyarrow (requirements-parquet.txt)
 

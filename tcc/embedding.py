@@ -34,8 +34,9 @@ def embed_clips(
 
     Context frames before a clip's first frame are its first frame. Frames of all clips are read, and go through the
     backbone, once and in batches of one size, the last one filled up; what came of so many frames before a batch as
-    context reaches back is kept. How large a batch is does not matter to the result, and how long a clip is only to the
-    memory that its embeddings take. What an embedder does over time is then done for one whole clip after another.
+    context reaches back is kept. How large a batch is changes the result by rounding at most, and how long a clip is
+    matters only to the memory that its embeddings take. What an embedder does over time is then done for one whole clip
+    after another.
 
     Args:
       source: the clips.

@@ -15,9 +15,15 @@ TccError
 +-- ReplicaLost           one of several devices that trained together is gone
 +-- TrainingDiverged      a loss or gradient that is not finite
 +-- TargetError           a stage's target is damaged, incomplete, or in use
++-- DiskError             a disk that is full, read-only, or closed to this user
 """
 
 from __future__ import annotations
+
+import errno
+import os
+import re
+from typing import Optional
 
 
 class TccError(Exception):
@@ -80,13 +86,47 @@ class TargetError(TccError):
     """A stage's target is damaged, incomplete, or in use."""
 
 
+class DiskError(TccError):
+    """A disk that is full, read-only, or closed to this user."""
+
+
+_DISK = {
+    errno.ENOSPC: "the disk is full; make room, or move the data folder ([execution] data) to a larger one",
+    errno.EDQUOT: "this user's quota of the disk is used up; make room, or move the data folder ([execution] data)",
+    errno.EROFS: "the disk is read-only; mount it for writing, or name another data folder ([execution] data)",
+    errno.EACCES: "this user may not read or write it; change its owner or rights, or name another folder",
+    errno.EPERM: "this user may not do that; change its owner or rights, or name another folder",
+}
 _OPENCV_LIBRARIES = ("libGL.so", "libgthread", "libglib")
 
 
-def explain(error: BaseException) -> str:
-    """An error as one message for a person; what to install where OpenCV misses a library of the system."""
+def disk_error(error: BaseException, where: str = "") -> Optional[DiskError]:
+    """What the disk refused, where that is what an error means: of Python, or of TensorFlow, which has errors of its own.
+
+    Args: where: for errors that do not name a file.
+    """
+    told, number = str(error), getattr(error, "errno", None)
+    if type(error).__module__.startswith("tensorflow."):
+        number = next((one for one in _DISK if os.strerror(one) in told), None)
+        found = re.search(r"(?:^|\s)(/[^;]+);", told)
+        where = found[1] if found else where
+    elif not isinstance(error, OSError) or number not in _DISK:
+        return None
+    else:
+        where = str(error.filename or where)
+    return None if number is None else DiskError(f"{where}: {_DISK[number]}" if where else _DISK[number])
+
+
+def explain(error: BaseException, where: str = "") -> str:
+    """An error as one message for a person; what to install where OpenCV misses a library of the system.
+
+    Args: where: the folder of the work, for errors of the disk that do not name a file.
+    """
     if isinstance(error, TccError):
         return str(error)
+    of_disk = disk_error(error, where)
+    if of_disk is not None:
+        return str(of_disk)
     if isinstance(error, ImportError) and any(library in str(error) for library in _OPENCV_LIBRARIES):
         return f"OpenCV cannot be loaded ({error}); on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
     return f"{type(error).__name__}: {error}"

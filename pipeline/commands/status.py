@@ -38,7 +38,7 @@ def _row(state: State) -> Dict[str, Any]:
     }
     if state.target is not None:
         row["bytes"] = size_of(state.target.directory)
-        row["age_seconds"] = round(time.time() - state.target.made, 1)
+        row["age_seconds"] = max(0.0, round(time.time() - state.target.made, 1))  # a clock may be set back
         row["seconds"] = state.target.run.get("seconds")
     if state.state == STALE and state.target is not None:
         row["detail"] = f"earlier: {state.target.directory}; python -m pipeline why {row['task']}"

@@ -40,7 +40,7 @@ class EmbeddedVideo:
 
 
 def embed_records(model: TrainedModel, records: Sequence[ClipRecord]) -> List[ClipSequence]:
-    """Embeddings of decoded clips, float32 [T, D] each, as EmbedTask computes them: the same to the bit on one machine.
+    """Embeddings of decoded clips, float32 [T, D] each, as EmbedTask computes them, but for rounding.
 
     Raises: DeviceError if no device is open; ShardError if a frame is no JPEG.
     """

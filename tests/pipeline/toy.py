@@ -14,6 +14,7 @@ import luigi
 from pipeline.base import Job, Made, StageTask
 from tcc.config import Settings
 from tcc.errors import LabelError
+from tcc.video.files import atomic_file
 
 
 class ToyFirst(StageTask):
@@ -65,7 +66,8 @@ class ToySecond(StageTask):
 
 
 def _fault(directory: Path, step: int) -> None:
-    """TOY_FAULT=WHAT:STEP, once: kill (SIGKILL itself), raise, refuse (an error of ours), wait (until told to stop)."""
+    """TOY_FAULT=WHAT:STEP, once: kill (SIGKILL itself), raise, refuse (an error of ours), wait (until told to stop), fill
+    (the disk, of which less than 8 MB are left)."""
     what, _, at = os.environ.get("TOY_FAULT", ":").partition(":")
     once = Path(f"{directory}.fault-done")
     if not what or step != int(at) or once.exists():
@@ -75,6 +77,14 @@ def _fault(directory: Path, step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "refuse":
         raise LabelError("labels.csv, line 7: the toy refuses it; correct it")
+    if what == "fill":
+        _fill(directory)
     if what == "raise":
         raise ValueError("the toy broke")
     time.sleep(float(os.environ["TOY_WAIT"]))
+
+
+def _fill(directory: Path) -> None:
+    """Write more than a small disk holds, as a stage would."""
+    with atomic_file(directory / "much") as file:
+        file.write(bytes(8 << 20))
