@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline import settings as settings_module
 from pipeline.base import StageTask
-from pipeline.provenance import MANIFEST, write_json
+from pipeline.provenance import write_json
 from tcc.config import ExecutionConfig, Settings
+from tcc.manifest import MANIFEST
 
 
 class Stage(StageTask):

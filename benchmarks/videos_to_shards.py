@@ -33,7 +33,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tcc.config import FramesConfig
-from tcc.video import ClipInfo, list_videos, probe_clips, read_records, run_isolated, write_frames, write_shard
+from tcc.isolation import run_isolated
+from tcc.video import ClipInfo, list_videos, probe_clips, read_records, write_frames, write_shard
 
 PIXELS, QUALITY, FPS, FRAMES_PER_CLIP = 224, 95, 30.0, 240
 QUIET_CORES = 0.15

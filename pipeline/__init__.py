@@ -1,5 +1,16 @@
 """The pipeline's tasks; `luigi --module pipeline RunAll` finds them here."""
 
+import configparser as _configparser
+import sys as _sys
+
+from tcc.errors import config_file_error as _config_file_error
+
+try:
+    import luigi as _luigi  # noqa: F401  it reads luigi.cfg
+except (_configparser.Error, UnicodeDecodeError) as _error:
+    print(f"error: {_config_file_error(_error)}", file=_sys.stderr)
+    raise SystemExit(2) from None
+
 from pipeline.check import CheckTask
 from pipeline.clips import ClipsTask
 from pipeline.embedding import EmbedTask

@@ -20,10 +20,11 @@ from luigi.parameter import ParameterVisibility
 
 from pipeline import failures
 from pipeline import settings as settings_module
-from pipeline.provenance import MANIFEST, fingerprint, read_manifest, sha256_file
+from pipeline.provenance import fingerprint, sha256_file
 from tcc.config import Settings
 from tcc.device import is_npu
 from tcc.errors import TargetError, TccError, explain
+from tcc.manifest import MANIFEST, read_manifest
 from tcc.progress import Progress
 
 _HASHED_BYTES = 1 << 20

@@ -27,10 +27,11 @@ from pipeline import settings as settings_module
 from pipeline.base import Job, StageTask
 from pipeline.failures import FAILURE, may_pass
 from pipeline.lock import locked
-from pipeline.provenance import LOG, MANIFEST, describe_run, hash_files, write_json
+from pipeline.provenance import LOG, describe_run, hash_files, write_json
 from pipeline.supervisor import die_with_parent
 from tcc.config import Settings
 from tcc.errors import TargetError, TccError, disk_error, explain
+from tcc.manifest import MANIFEST
 from tcc.progress import Interrupted, Progress
 
 EXIT_FAILED = 1

@@ -17,9 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
-from tcc.errors import TargetError
+from tcc.manifest import MANIFEST
 
-MANIFEST = "manifest.json"
 LOG = "log.txt"
 # Event files, and what an NPU's engine writes on request: they differ from run to run.
 UNLISTED_FOLDERS = ("summaries", "dumps", "profiles")
@@ -64,21 +63,6 @@ def write_json(path: Path, value: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-
-
-def read_manifest(directory: Path) -> Dict[str, Any]:
-    """The manifest of a complete target.
-
-    Raises: TargetError if there is none or it is damaged.
-    """
-    path = directory / MANIFEST
-    try:
-        with open(path, encoding="utf-8") as file:
-            manifest = json.load(file)
-        manifest["result"]["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TargetError(f"{path}: not a whole manifest ({error}); delete the folder and run again") from error
-    return dict(manifest)
 
 
 def describe_run(*, started: float, seconds: float, device: Optional[str]) -> Dict[str, Any]:

@@ -7,6 +7,7 @@ on the command line. Order of precedence: command line, environment (`TCC_TRAINI
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import dataclasses
 import difflib
@@ -21,7 +22,7 @@ import luigi.task_register
 from luigi.parameter import ParameterVisibility
 
 from tcc.config import SECTIONS, Settings
-from tcc.errors import SettingsError
+from tcc.errors import SettingsError, config_file_error
 
 ENVIRONMENT_PREFIX = "TCC_"
 _LUIGI_SECTIONS = (
@@ -64,8 +65,8 @@ def current() -> Settings:
 
 
 @contextlib.contextmanager
-def using(settings: Settings) -> Iterator[None]:
-    """Use these settings instead of the files' for a while (a stage's child process, tests)."""
+def using(settings: Optional[Settings]) -> Iterator[None]:
+    """Use these settings instead of the files' for a while (a stage's child process, tests); None: read the files again."""
     before = _current
     _replace(settings)
     try:
@@ -87,9 +88,12 @@ def _replace(settings: Optional[Settings]) -> None:
 
 
 def _read() -> Settings:
-    config = luigi.configuration.get_config()
-    _refuse_unknown(config)
-    _apply_environment(config)
+    try:
+        config = luigi.configuration.get_config()
+        _refuse_unknown(config)
+        _apply_environment(config)
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise config_file_error(error) from error
     return Settings(**{section: _section(section) for section in SECTIONS})
 
 

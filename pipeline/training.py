@@ -10,12 +10,13 @@ from typing import Any, Dict, Mapping
 from pipeline.base import Job, Made
 from pipeline.device import npu_settings
 from pipeline.features import input_tasks, is_frozen, mirrored_tasks, open_source
-from pipeline.provenance import MANIFEST, fingerprint, read_manifest
+from pipeline.provenance import fingerprint
 from pipeline.replicas import joined
 from pipeline.variants import SUPERVISED, VariantTask, left_out, variant_settings
 from pipeline.weights import WEIGHTS, WeightsTask
 from tcc.config import ON_HOST_OF_AN_NPU, Settings
 from tcc.errors import SettingsError, TargetError
+from tcc.manifest import MANIFEST, read_manifest
 
 _NOT_IN_THE_BYTES = ("log_every", "frame_memory_mb")
 

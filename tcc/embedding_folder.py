@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
@@ -12,6 +11,7 @@ import numpy as np
 
 from tcc.errors import LabelError, ShapeError
 from tcc.sequences import UNLABELLED, ClipSequence, load_sequences
+from tcc.stored_values import DAMAGED_NPZ
 from tcc.true_progress import read_progress
 
 SPLITS = ("train", "test")
@@ -111,7 +111,7 @@ def _load(path: Path) -> Dict[str, np.ndarray]:
             return {"embeddings": found}
         with found as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED_NPZ as error:
         raise ShapeError(f"{path}: not an array file of NumPy ({error}); write it again with numpy.save") from error
 
 

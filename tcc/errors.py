@@ -117,6 +117,12 @@ def disk_error(error: BaseException, where: str = "") -> Optional[DiskError]:
     return None if number is None else DiskError(f"{where}: {_DISK[number]}" if where else _DISK[number])
 
 
+def config_file_error(error: Exception) -> SettingsError:
+    """What is wrong with a luigi.cfg that is no configuration file, in one line."""
+    told = " ".join(str(error).split())
+    return SettingsError(f"luigi.cfg: cannot be read ({told}); correct it, or name another file by LUIGI_CONFIG_PATH")
+
+
 def explain(error: BaseException, where: str = "") -> str:
     """An error as one message for a person; what to install where OpenCV misses a library of the system.
 

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterable, List, Sequence, Tuple, Union
 import numpy as np
 
 from tcc.errors import ShapeError, ShardError
-from tcc.stored_values import StoredValues, mean_over_time, open_member, subtract, write_member
+from tcc.stored_values import DAMAGED_NPZ, StoredValues, mean_over_time, open_member, subtract, write_member
 
 UNLABELLED = -1
 SEQUENCES_FORMAT = 2
@@ -149,6 +149,7 @@ def load_sequences(path: Union[str, Path], *, in_memory: bool = True) -> Tuple[L
             kind = _kind(path, arrays.files, arrays["format"] if "format" in arrays.files else None)
             stored: Dict[str, Any] = {name: arrays[name] for name in arrays.files if name != kind}
             values = arrays[kind] if in_memory or not len(stored["names"]) else open_member(path, kind)
+        _check_arrays(stored, values)
         ends = np.cumsum(stored["lengths"])
         clips = [
             ClipSequence(
@@ -160,8 +161,25 @@ def load_sequences(path: Union[str, Path], *, in_memory: bool = True) -> Tuple[L
             for name, length, end in zip(stored["names"], stored["lengths"], ends)
         ]
         return clips, [str(phase) for phase in stored["phases"]]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED_NPZ as error:
         raise ShardError(f"{path}: not a file of clip sequences ({error}); delete its folder and run again") from error
+
+
+_TYPES = {"names": ("U", 1), "lengths": ("i", 1), "phases": ("U", 1), "timestamps": ("f", 1), "labels": ("i", 1)}
+
+
+def _check_arrays(stored: Dict[str, Any], values: Any) -> None:
+    for name, (kind, axes) in _TYPES.items():
+        array = np.asarray(stored[name])  # bytes, where it is no array
+        if array.dtype.kind != kind or array.ndim != axes:
+            raise ValueError(f"{name} is of type {array.dtype} and has {array.ndim} axes")
+    lengths = [int(length) for length in stored["lengths"]]
+    if len(lengths) != len(stored["names"]) or min(lengths, default=0) < 0:
+        raise ValueError("names and lengths do not belong together")
+    if {len(stored["timestamps"]), len(stored["labels"]), len(values)} != {sum(lengths)}:
+        raise ValueError("lengths do not add up to the number of timestamps, labels and values")
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"values are of type {values.dtype}")
 
 
 def _kind(path: Union[str, Path], names: Sequence[str], file_format: Any) -> str:

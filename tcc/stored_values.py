@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterable, Optional, Tuple, Union
 
@@ -11,6 +14,11 @@ import numpy as np
 
 from tcc.errors import ShapeError
 
+# What zipfile and NumPy raise on an .npz file that is damaged, or none.
+DAMAGED_NPZ = (
+    *(OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, RuntimeError, MemoryError, SyntaxError),
+    *(struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile),
+)
 _BLOCK_BYTES = 1 << 20
 _FRAMES_PER_READ = 256
 
@@ -105,7 +113,9 @@ def open_member(path: Union[str, Path], name: str) -> StoredValues:
         start = info.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
         file.seek(start)
         dtype, shape = _read_header(file)
-        if file.tell() - start + dtype.itemsize * int(np.prod(shape, dtype=np.int64)) != info.file_size:
+        if min(shape) < 0:
+            raise ValueError(f"{name} has the shape {shape}")
+        if file.tell() - start + dtype.itemsize * math.prod(shape) != info.file_size:
             raise ValueError(f"{name} has another size than its header says")
         return StoredValues(path, dtype, shape, file.tell())
 

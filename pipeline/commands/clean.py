@@ -11,7 +11,7 @@ from pipeline.base import StageTask
 from pipeline.commands.answer import GOOD, NOT_ALL, Answer, columns, size_text
 from pipeline.commands.targets import Target, Targets, size_of, stages
 from pipeline.lock import holder
-from pipeline.provenance import MANIFEST
+from tcc.manifest import MANIFEST
 
 _KEPT_WORK = ("results", "hashes.json")  # under .work: what saves time to any run
 

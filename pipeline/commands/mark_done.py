@@ -10,7 +10,8 @@ from pipeline.child import publish
 from pipeline.commands.answer import GOOD, NOT_ALL, Answer
 from pipeline.commands.targets import Target, Targets
 from pipeline.lock import locked
-from pipeline.provenance import MANIFEST, write_json
+from pipeline.provenance import write_json
+from tcc.manifest import MANIFEST
 from tcc.progress import silent
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from pipeline.base import StageTask
 from pipeline.commands.answer import GOOD, NOT_ALL, Answer, columns, duration_text
-from pipeline.commands.targets import DONE, RUNNING, Targets, state_of
+from pipeline.commands.targets import DONE, RUNNING, Target, Targets, state_of
 
 _TARGETS_LOOKED_AT = 5
 
@@ -36,11 +36,19 @@ def _estimate(task: StageTask, targets: Targets) -> Optional[float]:
     """Median seconds per unit of work of the newest targets of this stage, times this task's units; None without any."""
     done = [one for one in targets.all if one.stage == task.stage and one.run.get("seconds") is not None]
     newest = sorted(done, key=lambda one: one.made)[-_TARGETS_LOOKED_AT:]
-    rates = [one.run["seconds"] / max(task.amount_of(one.result), 1e-9) for one in newest]
+    rates = [rate for rate in (_rate(task, one) for one in newest) if rate is not None]
     if not rates:
         return None
     now = {"settings": task.own_settings(task.settings, **task.params)}
     return float(round(statistics.median(rates) * task.amount_of(now), 1))
+
+
+def _rate(task: StageTask, target: Target) -> Optional[float]:
+    """Seconds per unit of work; None for a target of an earlier version that does not say how many there were."""
+    try:
+        return float(target.run["seconds"]) / max(task.amount_of(target.result), 1e-9)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _text(rows: Sequence[Dict[str, Any]], seconds: float, unknown: int) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Type
 from pipeline.base import StageTask
 from pipeline.failures import FAILURE
 from pipeline.lock import holder
-from pipeline.provenance import MANIFEST
+from tcc.errors import TargetError
+from tcc.manifest import MANIFEST, read_manifest
 
 DONE, RUNNING, FAILED, INTERRUPTED, STALE, MISSING = "done", "running", "failed", "interrupted", "stale", "missing"
 
@@ -120,13 +121,11 @@ def stages() -> Dict[str, Type[StageTask]]:
 def _whole(root: Path) -> Iterator[Target]:
     paths = [path for stage in stages() for path in sorted((root / stage).glob(f"*/{MANIFEST}"))]
     for path in paths:
-        manifest = _read(path)
-        result, run = manifest.get("result"), manifest.get("run")
-        made = path.stat().st_mtime
-        if isinstance(result, dict) and isinstance(run, dict):
-            yield Target(path.parent, result, run, made)
-        else:
-            yield Target(path.parent, {}, {}, made)
+        try:
+            manifest = read_manifest(path.parent)
+        except TargetError:
+            manifest = {"result": {}, "run": {}}
+        yield Target(path.parent, manifest["result"], manifest["run"], path.stat().st_mtime)
 
 
 def _read(path: Path) -> Dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Dict, Iterator, List, Tuple
 
 from pipeline.commands.answer import GOOD, NOT_ALL, Answer, size_text
 from pipeline.commands.targets import Target, Targets, stages
-from pipeline.provenance import LOG, MANIFEST, UNLISTED_FOLDERS
+from pipeline.provenance import LOG, UNLISTED_FOLDERS
+from tcc.manifest import MANIFEST
 
 
 def verify(targets: Targets) -> Answer:

@@ -11,13 +11,13 @@ import numpy as np
 
 from tcc.config import METRIC_SETTINGS
 from tcc.errors import ShardError, TargetError
+from tcc.manifest import MANIFEST, read_manifest
 from tcc.report.document import write_document
 from tcc.report.markup import Html, Number, element, join, paragraph, section, table
 from tcc.report.metrics_table import MODEL, Cell, Row, interval_text, metric_rows, number_text
 from tcc.sequences import ClipSequence, load_sequences
 
 _EVALUATIONS, _REPORTS = "evaluations", "reports"
-_MANIFEST = "manifest.json"
 _TEST_CLIPS = "embeddings-test.npz"
 _NOT_THE_MODEL = ("supervised", "untrained")  # upstream of an evaluation, but not of its model
 _WITHOUT_LABELS = ("kendalls_tau", "alignment", "collapse")
@@ -83,9 +83,9 @@ def find_run(text: str, root: Union[str, Path]) -> Path:
     Args: root: of all targets; evaluations lie in its folder `evaluations`.
     Raises: TargetError if there is none, or more than one.
     """
-    if (Path(text) / _MANIFEST).is_file():
+    if (Path(text) / MANIFEST).is_file():
         return _evaluation_of(Path(text))
-    folders = sorted(path.parent for path in (Path(root) / _EVALUATIONS).glob(f"*/{_MANIFEST}"))
+    folders = sorted(path.parent for path in (Path(root) / _EVALUATIONS).glob(f"*/{MANIFEST}"))
     found = [folder for folder in folders if folder.name == text] or [
         folder for folder in folders if text in folder.name
     ]
@@ -104,12 +104,12 @@ def read_run(directory: Union[str, Path]) -> Run:
     Raises: TargetError if the folder is not a whole evaluation.
     """
     directory = Path(directory)
-    result = _manifest(directory)
+    result = read_manifest(directory)["result"]
     if result.get("stage") != _EVALUATIONS:
         raise TargetError(f"{directory}: not the folder of an evaluation; give one of those in evaluations/")
     metrics = {}
     for path in sorted(directory.glob("*.json")):
-        if path.name != _MANIFEST:
+        if path.name != MANIFEST:
             metrics[path.stem] = _read_json(path)
     stages = _upstream(result, _targets(directory.parent.parent))
     settings: Dict[str, Set[str]] = {}
@@ -320,7 +320,7 @@ def _text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _evaluation_of(directory: Path) -> Path:
     """The folder itself, or that of the evaluation which a report rests on."""
-    result = _manifest(directory)
+    result = read_manifest(directory)["result"]
     if result.get("stage") == _REPORTS:
         return directory.parent.parent / _EVALUATIONS / str(result["upstream"]["evaluation"])
     return directory
@@ -328,8 +328,8 @@ def _evaluation_of(directory: Path) -> Path:
 
 def _targets(root: Path) -> Dict[str, Mapping[str, Any]]:
     """Name -> manifest of every target that lies beside an evaluation."""
-    found = [path for path in sorted(root.glob(f"*/*/{_MANIFEST}")) if not path.parent.parent.name.startswith(".")]
-    return {path.parent.name: _manifest(path.parent) for path in found}
+    found = [path for path in sorted(root.glob(f"*/*/{MANIFEST}")) if not path.parent.parent.name.startswith(".")]
+    return {path.parent.name: read_manifest(path.parent)["result"] for path in found}
 
 
 def _upstream(result: Mapping[str, Any], targets: Mapping[str, Mapping[str, Any]]) -> List[Mapping[str, Any]]:
@@ -363,13 +363,6 @@ def _test_clips(directory: Path, result: Mapping[str, Any]) -> Optional[Sequence
         except ShardError:
             continue
     return None
-
-
-def _manifest(directory: Path) -> Mapping[str, Any]:
-    manifest = _read_json(directory / _MANIFEST)
-    if not isinstance(manifest.get("result"), dict):
-        raise TargetError(f"{directory / _MANIFEST}: not a whole manifest; delete the folder and run again")
-    return manifest["result"]
 
 
 def _read_json(path: Path) -> Dict[str, Any]:

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from tcc.errors import VideoError
-from tcc.video.isolation import heartbeat
+from tcc.isolation import heartbeat
 
 # A file counts as truncated when more than one frame and more than 1 % of its frames are missing: the last packet may
 # be incomplete, and a decoder may give up one damaged frame, without the clip losing its meaning.

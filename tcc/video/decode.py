@@ -10,8 +10,8 @@ import numpy as np
 
 from tcc.config import FramesConfig
 from tcc.errors import VideoError
+from tcc.isolation import heartbeat
 from tcc.video.container import UnusableVideo, VideoIndex, check_complete, check_decoded
-from tcc.video.isolation import heartbeat
 from tcc.video.pictures import Picture, View
 from tcc.video.readers import open_reader
 

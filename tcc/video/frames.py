@@ -10,12 +10,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 from tcc.config import FramesConfig
 from tcc.errors import ShardError, VideoError
+from tcc.isolation import HUNG, Outcome, run_isolated
 from tcc.progress import Progress, silent
 from tcc.video.container import UnusableVideo
 from tcc.video.decode import TimestampsDisagree, sample_pictures
 from tcc.video.files import atomic_file, remove_parts, sync_file
 from tcc.video.inventory import safe_file_name, source_state
-from tcc.video.isolation import HUNG, Outcome, run_isolated
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.probe import ClipInfo
 from tcc.video.shards import ClipRecord, ClipWriter

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from tcc.errors import VideoError
+from tcc.isolation import Outcome, run_isolated
 from tcc.progress import Progress, silent
 from tcc.video.container import (
     UnusableVideo,
@@ -29,7 +30,6 @@ from tcc.video.container import (
 )
 from tcc.video.decode import TimestampsDisagree, place_of
 from tcc.video.inventory import source_state
-from tcc.video.isolation import Outcome, run_isolated
 from tcc.video.pictures import View
 from tcc.video.planes import has_planes, is_bt601
 from tcc.video.readers import OpenCVReader, picture_of, rotation_of

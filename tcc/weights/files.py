@@ -11,6 +11,7 @@ from typing import Any, Dict, Mapping, Union
 import numpy as np
 
 from tcc.errors import WeightsError
+from tcc.stored_values import DAMAGED_NPZ
 from tcc.weights.h5 import is_keras_file, load_keras
 from tcc.weights.registry import published
 
@@ -64,9 +65,15 @@ def load(path: PathLike, *, sha256: str = "") -> Dict[str, np.ndarray]:
     try:
         zipfile.ZipFile(path).close()  # refuses what is no archive; old NumPy stumbles over it
         with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return {key: _array(key, arrays[key]) for key in arrays.files}
+    except DAMAGED_NPZ as error:
         raise WeightsError(f"{path}: not a readable .npz of weights ({error}); fetch or make it again") from error
+
+
+def _array(key: str, stored: Any) -> np.ndarray:
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "fiu":
+        raise ValueError(f"{key} is no array of numbers")
+    return stored
 
 
 def load_into(module: Any, path: PathLike, *, sha256: str = "") -> None:

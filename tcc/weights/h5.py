@@ -9,11 +9,14 @@ from typing import Any, Collection, Dict, Iterator, List, Mapping, Tuple, Union
 import numpy as np
 
 from tcc.errors import WeightsError
+from tcc.isolation import CRASHED, HUNG, run_isolated
 
 PathLike = Union[str, Path]
 _SUFFIXES = (".h5", ".hdf5")
 _CLASSIFIER_LAYERS = {"predictions", "probs"}
 _FIRST_BYTES_SHOWN = 40
+_SECONDS_TO_READ = 120.0
+_FAULTS = {CRASHED: "crashes on it", HUNG: "does not come to an end with it"}
 
 
 def is_keras_file(path: PathLike) -> bool:
@@ -22,6 +25,27 @@ def is_keras_file(path: PathLike) -> bool:
 
 
 def load_keras(
+    path: PathLike, shapes: Mapping[str, Tuple[int, ...]], *, network: str, layers_beyond: Collection[str] = ()
+) -> Dict[str, np.ndarray]:
+    """What `read_keras` gives, read in a process of its own: HDF5 can crash, or go round for ever, on a damaged file.
+
+    Raises: WeightsError as `read_keras`, and if that happens; VideoError if the process cannot start.
+    """
+    arguments = (str(path), dict(shapes), network, tuple(layers_beyond))
+    (outcome,) = run_isolated(_read_keras, [arguments], workers=1, timeout_seconds=_SECONDS_TO_READ)
+    if outcome.exception is not None:
+        raise outcome.exception
+    if outcome.reason:
+        raise WeightsError(f"{path}: damaged (HDF5 {_FAULTS[outcome.reason]}: {outcome.detail}); fetch it again")
+    return dict(outcome.value)
+
+
+def _read_keras(arguments: Tuple[str, Dict[str, Tuple[int, ...]], str, Tuple[str, ...]]) -> Dict[str, np.ndarray]:
+    path, shapes, network, layers_beyond = arguments
+    return read_keras(path, shapes, network=network, layers_beyond=layers_beyond)
+
+
+def read_keras(
     path: PathLike, shapes: Mapping[str, Tuple[int, ...]], *, network: str, layers_beyond: Collection[str] = ()
 ) -> Dict[str, np.ndarray]:
     """Read the arrays of one network from what Keras' `save_weights` wrote before its version 3.

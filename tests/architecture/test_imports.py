@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOUNDATION = ("tcc.config", "tcc.errors", "tcc.shapes", "tcc.sequences", "tcc.stored_values", "tcc.progress")
+FOUNDATION = (
+    "tcc.config",
+    "tcc.errors",
+    "tcc.shapes",
+    "tcc.sequences",
+    "tcc.stored_values",
+    "tcc.progress",
+    "tcc.manifest",
+    "tcc.isolation",
+)
 HEAVY = ("tensorflow", "luigi")
 ALLOWED = {
     "tcc/losses": ("tcc.losses", "tcc.shapes", "tcc.errors"),
@@ -67,7 +76,7 @@ def test_no_tensorflow_where_none_is_needed(folder):
 
 
 def test_the_foundation_needs_the_standard_library_and_numpy_alone():
-    for name in ("config", "errors", "shapes", "sequences", "stored_values", "progress"):
+    for name in ("config", "errors", "shapes", "sequences", "stored_values", "progress", "manifest", "isolation"):
         modules = {m.split(".")[0] for m, _ in imports(ROOT / "tcc" / f"{name}.py")}
         assert modules - {"tcc", "numpy"} <= set(sys.stdlib_module_names if sys.version_info >= (3, 10) else modules)
 

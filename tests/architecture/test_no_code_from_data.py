@@ -11,7 +11,7 @@ from tests.architecture.test_imports import ROOT, files
 SOURCES = [path for folder in ("tcc", "pipeline", "scripts", "benchmarks") for path in files(folder)]
 FORBIDDEN_CALLS = {"eval", "exec", "os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
 LOADERS = {"pickle.load", "joblib.load", "torch.load", "marshal.load", "marshal.loads", "shelve.open", "yaml.load"}
-MAY_PICKLE = {"tcc/video/isolation.py"}  # between a process and its own workers, by pipes
+MAY_PICKLE = {"tcc/isolation.py"}  # between a process and its own workers, by pipes
 
 
 def dotted(node):

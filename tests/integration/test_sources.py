@@ -31,6 +31,7 @@ def metrics_of(project):
     }
 
 
+@pytest.mark.slow
 def test_ready_made_tfrecords_go_through_the_whole_pipeline(reference_folder, project):
     settings = {"TCC_VIDEOS_SOURCE": "tfrecords", "TCC_VIDEOS_PATH": str(reference_folder)}
     code, told = project.run(TCC_EVALUATION_CEILING="false", **settings)

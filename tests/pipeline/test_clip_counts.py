@@ -86,6 +86,7 @@ def test_too_few_decodable_clips_are_told_before_the_shards(folder):
     assert code == 1 and told.startswith(f"error: too few clips: {TOO_FEW}")
 
 
+@pytest.mark.slow
 def test_what_needs_no_training_is_not_refused(folder):
     (folder / "videos" / "b.mp4").write_bytes(b"no video")
     assert luigi(folder, "CheckTask")[0] == 0

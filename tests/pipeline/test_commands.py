@@ -265,3 +265,24 @@ def test_a_negative_number_to_keep_is_refused():
         from pipeline.__main__ import _clean
 
         _clean(type("Options", (), {"keep": -1, "yes": False}))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"fps = 2\n", "no section headers"),
+        (b"[frames]\nfps=1\nfps=2\n", "already exists"),
+        (b"[frames]\nx=\xff\n", "utf-8"),
+    ],
+)
+def test_a_file_of_settings_that_is_none_is_told_in_one_line(tmp_path, content, said):
+    (tmp_path / "luigi.cfg").write_bytes(content)
+    answer = subprocess.run(
+        [sys.executable, "-m", "pipeline", "status"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2 and answer.stderr.count("\n") == 1
+    assert answer.stderr.startswith("error: luigi.cfg: cannot be read") and said in answer.stderr

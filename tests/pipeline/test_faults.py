@@ -184,9 +184,6 @@ def test_a_clock_that_was_set_back_changes_nothing(tmp_path):
     assert run(tmp_path, "ToySecond", "--rerun").returncode == 0
     assert sum(manifests(tmp_path)[name] != before[name] for name in before) == 1
     set_clock_forward(tmp_path, 86400)
-    for words in COMMANDS:
-        answer = ask(tmp_path, words)
-        assert answer.returncode in (0, 1) and not answer.stderr
     ages = [row["age_seconds"] for row in json.loads(ask(tmp_path, ["status", "--json"]).stdout)["tasks"]]
     assert all(age is None or age >= 0 for age in ages)
 

@@ -80,6 +80,7 @@ def test_a_scheduler_that_was_killed_and_started_again_is_no_failure(scheduler, 
         again.wait()
 
 
+@pytest.mark.slow
 def test_a_worker_process_that_was_killed_is_no_failure(tmp_path):
     run = subprocess.Popen(
         command("ToySecond", "--workers", "2"),
@@ -97,7 +98,7 @@ def test_a_worker_process_that_was_killed_is_no_failure(tmp_path):
     assert len(manifests(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_ctrl_c_ends_it(tmp_path, workers):
     run = subprocess.Popen(
         command("ToySecond", "--workers", workers),
@@ -107,6 +108,7 @@ def test_ctrl_c_ends_it(tmp_path, workers):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
     )
     wait_for(lambda: is_at_work(tmp_path))
     os.killpg(run.pid, signal.SIGINT)

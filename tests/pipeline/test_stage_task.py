@@ -51,7 +51,7 @@ def test_a_run_leaves_whole_targets_and_a_second_run_does_nothing(tmp_path):
     assert manifests(tmp_path) == first
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_the_result_part_repeats_byte_for_byte(tmp_path, workers):
     for data in ("a", "b"):
         assert run(tmp_path / data, "ToySecond", "--workers", workers).returncode == 0
@@ -122,7 +122,7 @@ def test_an_error_that_a_later_attempt_mended_is_not_told_at_the_end(tmp_path, w
     assert len(manifests(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_a_killed_luigi_takes_the_stage_with_it(tmp_path, workers):
     variables = environment(tmp_path, TOY_FAULT="wait:1", TOY_WAIT="2")
     luigi = subprocess.Popen(

@@ -20,6 +20,7 @@ import simplejpeg
 
 from tcc.config import FramesConfig
 from tcc.errors import LabelError, ShardError, VideoError
+from tcc.isolation import HUNG_ADVICE
 from tcc.video import (
     ClipInfo,
     DecodeJob,
@@ -37,7 +38,6 @@ from tcc.video import (
     write_shard,
 )
 from tcc.video.clip_labels import FramePhases
-from tcc.video.isolation import HUNG_ADVICE
 from tcc.video.merge import FramesFile, check_frames_file
 from tcc.video.pictures import BgrPicture
 from tcc.video.readers import OpenCVReader, PyAVReader

@@ -14,9 +14,9 @@ import av
 import numpy as np
 import pytest
 
+from tcc.isolation import HUNG_ADVICE
 from tcc.video import ClipInfo, probe_clip, probe_clips
 from tcc.video import probe as probe_module
-from tcc.video.isolation import HUNG_ADVICE
 from tcc.video.probe import _better_decoder, _Tried
 from tests.tcc.video_samples import set_rotation, times_at, truncate, wipe, write_video
 from tests.tcc.video_workers import probe_badly

@@ -8,6 +8,7 @@ import pytest
 
 from tcc import weights
 from tcc.errors import WeightsError
+from tcc.weights.h5 import read_keras
 from tests.tcc.keras_weights import write_h5
 
 SHAPES = {"conv/kernel": (1, 1, 2, 3), "conv/bias": (3,), "bn/gamma": (3,)}
@@ -25,7 +26,7 @@ def layers(**changes):
 
 
 def load(path):
-    return weights.load_keras(path, SHAPES, network="toynet", layers_beyond=("conv_beyond",))
+    return read_keras(path, SHAPES, network="toynet", layers_beyond=("conv_beyond",))
 
 
 def failure_of(path):

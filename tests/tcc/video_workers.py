@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tcc.video import heartbeat
+from tcc.isolation import heartbeat
 
 
 class Unpicklable(Exception):

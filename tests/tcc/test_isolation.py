@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tcc import isolation as isolation_module
 from tcc.errors import VideoError
-from tcc.video import heartbeat, run_isolated
-from tcc.video import isolation as isolation_module
+from tcc.isolation import heartbeat, run_isolated
 from tests.tcc.video_workers import act
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +126,7 @@ def test_it_works_inside_a_daemonic_child_process():
 
 def test_workers_die_with_a_caller_that_is_killed(tmp_path):
     code = (
-        "from tcc.video import run_isolated; from tests.tcc.video_workers import act; "
+        "from tcc.isolation import run_isolated; from tests.tcc.video_workers import act; "
         f"run_isolated(act, [('pid_then_sleep', {str(tmp_path)!r})] * 2, workers=2, timeout_seconds=60)"
     )
     caller = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)

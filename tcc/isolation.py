@@ -41,7 +41,7 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _QUIET = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "SILENT"}
 _BOOT = (
     "import json, sys; a = sys.argv; sys.path[:] = json.loads(a[1]); "
-    "from tcc.video import isolation; isolation._serve(int(a[2]), int(a[3]))"
+    "from tcc import isolation; isolation._serve(int(a[2]), int(a[3]))"
 )
 
 
