@@ -16,8 +16,8 @@ from tcc.errors import ShapeError
 
 # What zipfile and NumPy raise on an .npz file that is damaged, or none.
 DAMAGED_NPZ = (
-    *(OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, RuntimeError, MemoryError, SyntaxError),
-    *(struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile),
+    *(OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, RuntimeError, MemoryError),
+    *(SyntaxError, SystemError, struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile),
 )
 _BLOCK_BYTES = 1 << 20
 _FRAMES_PER_READ = 256

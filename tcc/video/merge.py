@@ -55,7 +55,7 @@ class FramesFile:
             key = self._content(head, self._enter(head, 1))
             body_length = self._enter(head, 2)
             record = clip_of_context(proto.parse_context(context))
-        except (ValueError, IndexError, KeyError) as error:
+        except proto.DAMAGED as error:
             raise damaged(self.path, 0, f"is not one clip's frames ({error})") from error
         if key != b"video" or len(head) + body_length != length:
             raise damaged(self.path, 0, "is not one clip's frames (it holds other lists)")

@@ -8,7 +8,7 @@
     ...List         { repeated ... value = 1; }              numbers packed; a map is repeated { key = 1; value = 2; }
 
 Map entries are written in the order of their keys, so that the same content gives the same bytes. Malformed input
-raises ValueError or IndexError; callers add file and record.
+raises one of DAMAGED; callers add file and record.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import numpy as np
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _UNSIGNED64 = (1 << 64) - 1
+# What comes of reading malformed input, here or by who takes the values for a clip.
+DAMAGED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError, struct.error)
 Values = Union[List[bytes], List[float], List[int]]
 
 

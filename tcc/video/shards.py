@@ -170,7 +170,7 @@ def read_records(
         try:
             features, lists = proto.parse(payload)
             record = _record(features, lists, fps_if_unknown)
-        except (ValueError, IndexError, KeyError, TypeError) as error:
+        except proto.DAMAGED as error:
             raise damaged(path, number, f"is not a clip in the reference's schema ({error})") from error
         yield record
     if expected is not None and number + 1 != expected:

@@ -71,7 +71,7 @@ def stored_records(path: Union[str, Path], *, expected: Optional[int] = None) ->
             after = file.tell()
             try:
                 record = _read_record(file, start, length, frames_file)
-            except (ValueError, IndexError, KeyError, TypeError) as error:
+            except proto.DAMAGED as error:
                 raise damaged(path, number, f"is not a clip in the reference's schema ({error})") from error
             yield record
             file.seek(after)
