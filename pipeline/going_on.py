@@ -20,9 +20,8 @@ import luigi
 from pipeline import failures, lock, run_log
 from pipeline.base import StageTask, tasks_in_order
 
-IN_VAIN = (
-    "PIPELINE_WENT_ON_IN_VAIN"  # in the environment of a command that was started again: how often that brought nothing
-)
+# In the environment of a command that was started again: how often that brought nothing.
+IN_VAIN = "PIPELINE_WENT_ON_IN_VAIN"
 _MOST_IN_VAIN = 6
 _SECONDS_BETWEEN_LOOKS = 1.0
 _LOOKS_WITHOUT_A_HOLDER = 3  # between two tasks nobody holds a lock; twice as many after each time in vain

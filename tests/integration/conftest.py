@@ -16,11 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 class Project:
     """One data folder and the commands that work on it."""
 
-    def __init__(self, data):
-        self.data = data
+    def __init__(self, data, port=None):
+        self.data, self.port = data, port
 
     def command(self, task="RunAll", *arguments):
-        return [sys.executable, "-m", "luigi", "--module", "pipeline", task, "--local-scheduler", *arguments]
+        scheduler = ["--local-scheduler"] if self.port is None else ["--scheduler-port", str(self.port)]
+        return [sys.executable, "-m", "luigi", "--module", "pipeline", task, *scheduler, *arguments]
 
     def environment(self, **variables):
         own = {
@@ -32,13 +33,14 @@ class Project:
 
     def run(self, task="RunAll", *arguments, **variables):
         """(exit code, what it printed)."""
-        answer = subprocess.run(
-            self.command(task, *arguments),
-            cwd=ROOT,
-            env=self.environment(**variables),
-            capture_output=True,
-            text=True,
-        )
+        return self._answer(self.command(task, *arguments), variables)
+
+    def python(self, *words, **variables):
+        """The same of `python -m pipeline`."""
+        return self._answer([sys.executable, "-m", "pipeline", *words], variables)
+
+    def _answer(self, command, variables):
+        answer = subprocess.run(command, cwd=ROOT, env=self.environment(**variables), capture_output=True, text=True)
         return answer.returncode, answer.stdout + answer.stderr
 
     def start(self, task="RunAll", *arguments, **variables):
