@@ -34,10 +34,10 @@ def test_what_differs_from_an_undisturbed_run_ends_it(tmp_path):
     wanted = undisturbed(toy(tmp_path))
     check(toy(tmp_path), data, wanted)
     stray.touch()
-    with pytest.raises(SystemExit, match="left by what was killed: .*toy_first/stray"):
+    with pytest.raises(SystemExit, match=r"left by what was killed: .*toy_first/stray"):
         check(toy(tmp_path), data, wanted)
     stray.rename(data / "stray")
-    with pytest.raises(SystemExit, match="left by what was killed: .*stray"):
+    with pytest.raises(SystemExit, match=r"left by what was killed: .*stray"):
         check(toy(tmp_path), data, wanted)
     change_result(data)
     with pytest.raises(SystemExit, match="not as in an undisturbed run: toy_first/"):
