@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence, Union
+from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union
 
 import av
 import cv2
@@ -16,11 +15,12 @@ import numpy as np
 
 from tcc.config import RenderingConfig
 from tcc.errors import VideoError
+from tcc.isolation import Outcome, run_isolated
 from tcc.progress import Progress, silent
 from tcc.rendering.clip import RenderedClip, clip_crf, clip_names, clip_timeline, render_clip
 from tcc.rendering.motion import PHASES, Timeline
 
-_POLL_SECONDS = 0.2
+_SECONDS_A_CLIP = 600.0
 
 
 def render_set(
@@ -35,9 +35,10 @@ def render_set(
     Args:
       config: seed, numbers, size, rate and length of the clips.
       directory: where to write; made if it is not there. Clips found there are taken as they are.
-      workers: processes. One, or a caller that may have no children of its own (daemonic), renders in this process.
+      workers: processes; one renders in this process.
     Returns: clips and frames of the set, the same whether it was rendered at once or after a kill.
-    Raises: SettingsError for a frame size that H.264 cannot store; VideoError if a worker dies.
+    Raises: SettingsError for a frame size that H.264 cannot store; VideoError if a worker dies;
+      OSError of a full disk.
     """
     directory = Path(directory)
     videos = directory / "videos"
@@ -47,7 +48,7 @@ def render_set(
     names = clip_names(config)
     render_clip(config, names[0][0])  # refuses bad settings here rather than in a worker
     missing = [name for name, _ in names if not (videos / name).exists()]
-    if workers > 1 and len(missing) > 1 and not multiprocessing.current_process().daemon:
+    if workers > 1 and len(missing) > 1:
         _render_in_processes(config, videos, missing, min(workers, len(missing)), progress)
     else:
         for done, name in enumerate(missing):
@@ -99,44 +100,27 @@ def _to_yuv420(image: np.ndarray) -> av.VideoFrame:
 def _render_in_processes(
     config: RenderingConfig, videos: Path, missing: Sequence[str], workers: int, progress: Progress
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    turn = context.Value("i", 0)
-    processes = [context.Process(target=_work, args=(config, videos, missing, turn)) for _ in range(workers)]
-    try:
-        for process in processes:
-            process.start()
-        while any(process.is_alive() for process in processes):
-            for process in processes:
-                process.join(_POLL_SECONDS / workers)
-            done = sum((videos / name).exists() for name in missing)
-            progress(done / len(missing), f"rendering: {done} of {len(missing)} clips")
-            if any(process.exitcode for process in processes):
-                break
-    finally:
-        for process in processes:
-            if process.pid is not None:
-                process.terminate()
-                process.join()
-    left = [name for name in missing if not (videos / name).exists()]
-    if left:
-        codes = [process.exitcode for process in processes]
-        raise VideoError(
-            f"rendering: workers ended with exit codes {codes} before {len(left)} of {len(missing)} clips were written "
-            f"(first missing: {left[0]}); their own messages are above. Run again to go on, with workers=1 if memory is short"
-        )
+    written: List[int] = []
+
+    def settle(position: int, outcome: Outcome) -> None:
+        if outcome.exception is not None:
+            raise outcome.exception
+        if outcome.reason:
+            raise VideoError(
+                f"rendering {missing[position]}: its process ended early ({outcome.detail}); run again to go on, with "
+                "workers=1 if memory is short"
+            )
+        written.append(position)
+        progress(len(written) / len(missing), f"rendering: {len(written)} of {len(missing)} clips")
+
+    items = [(config, videos, name) for name in missing]
+    run_isolated(_write_clip, items, workers=workers, timeout_seconds=_SECONDS_A_CLIP, on_result=settle)
 
 
-def _work(config: RenderingConfig, videos: Path, missing: Sequence[str], turn) -> None:
-    """Render clips until none is left, or the process that asked for them is gone."""
+def _write_clip(item: Tuple[RenderingConfig, Path, str]) -> None:
+    config, videos, name = item
     cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-    while parent is not None and parent.is_alive():
-        with turn.get_lock():
-            index = turn.value
-            turn.value += 1
-        if index >= len(missing):
-            return
-        write_clip(config, missing[index], videos)
+    write_clip(config, name, videos)
 
 
 def _label_rows(names, timelines: Sequence[Timeline]) -> Iterator[List[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,9 @@ import pytest
 
 from tcc.config import RenderingConfig
 from tcc.errors import SettingsError, VideoError
+from tcc.progress import silent
 from tcc.rendering import PHASES, files, render_clip, render_set
+from tests.tcc import video_workers
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = RenderingConfig(
@@ -146,14 +147,14 @@ def test_bad_settings_are_refused_before_a_process_starts(tmp_path):
         render_set(RenderingConfig(width=63), tmp_path)
 
 
-def _die(config, videos, missing, turn):
-    os._exit(7)
-
-
-def test_a_dead_worker_is_an_error_that_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_work", _die)
-    with pytest.raises(VideoError, match=r"exit codes \[.*7.*\] before 4 of 4 clips .*first missing: train_000.mp4"):
-        render_set(SMALL, tmp_path, workers=2)
+def test_a_dead_worker_and_a_full_disk_are_told_as_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_write_clip", video_workers.render_badly)
+    with pytest.raises(
+        VideoError, match=r"rendering train_000.mp4: its process ended early \(exit status 7\); run again"
+    ):
+        files._render_in_processes(SMALL, tmp_path, ["train_000.mp4"], 1, silent)
+    with pytest.raises(OSError, match="No space left"):
+        files._render_in_processes(SMALL, tmp_path, ["train_001.mp4"], 1, silent)
 
 
 def _render_in_child(folder: str) -> None:

@@ -75,3 +75,10 @@ def probe_badly(path: str) -> Any:
     if "hang" in path:
         time.sleep(60)
     return importlib.import_module("tcc.video.probe").probe_clip(path)
+
+
+def render_badly(item: Any) -> None:
+    """Exit in place of rendering the first clip, find the disk full in place of the second."""
+    if item[2] == "train_000.mp4":
+        os._exit(7)
+    raise OSError(errno.ENOSPC, "No space left on device", item[2])
