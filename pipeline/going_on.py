@@ -51,7 +51,10 @@ def _go_on(process: int) -> None:
     if os.getpid() != process or not _asked_for or _was_stopped() or _is_rerun():
         return
     task = _asked_for[0]
-    if failures.told() or task.task_id in failures.succeeded():
+    if failures.told():
+        return
+    if task.task_id in failures.succeeded():
+        _end_well(task)
         return
     needed, in_vain = _stages(task), int(os.environ.get(IN_VAIN, "0"))
     helped = _wait_for_others(needed, _LOOKS_WITHOUT_A_HOLDER * 2**in_vain)
@@ -60,6 +63,16 @@ def _go_on(process: int) -> None:
         print("error: nothing failed, yet not all is done: see `python -m pipeline status`", file=sys.stderr)
     else:
         _start_again({IN_VAIN: str(in_vain), **run_log.as_environment()})
+
+
+def _end_well(task: luigi.Task) -> None:
+    """Where others did a part of it, Luigi's exit code speaks of tasks that were not granted, though all is done."""
+    known = {*_present, *failures.succeeded()}
+    if any(one.task_id not in known for one in _stages(task)):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logging.shutdown()
+        os._exit(0)
 
 
 def _was_stopped() -> bool:

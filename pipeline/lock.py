@@ -97,12 +97,19 @@ def _wait_for_another_machine(path: Path, progress: Progress) -> None:
     told = _holder(path)
     if told.get("host") in (None, socket.gethostname()):
         return
-    touched, since = path.stat().st_mtime_ns, time.monotonic()
+    touched, since = _when_touched(path), time.monotonic()
     while _holder(path) and time.monotonic() - since < _SECONDS_WITHOUT_A_TOUCH:
         progress(0.0, f"another run is doing this{who(told)}; waiting for it")
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-        if path.stat().st_mtime_ns != touched:
-            touched, since = path.stat().st_mtime_ns, time.monotonic()
+        if _when_touched(path) != touched:
+            touched, since = _when_touched(path), time.monotonic()
+
+
+def _when_touched(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # its holder deleted it
+        return 0
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def hash_files(directory: Path, hash_file: Callable[[Path], str] = sha256_file) 
 
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON atomically: the file is absent or whole, also after a power cut."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
         file.write("\n")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
+from pipeline.lock import locked
 from pipeline.provenance import canonical_json, write_json
+from tcc.progress import silent
 
 Result = Dict[str, Any]
 
@@ -27,12 +29,22 @@ class Results:
         """What `compute()` gives, a dictionary ready for JSON; `depends_on`: all that it depends on, ready for JSON too."""
         digest = hashlib.sha256(canonical_json(depends_on).encode()).hexdigest()
         path = self._folder / digest[:2] / f"{digest[2:]}.json"
-        if not self._fresh:
-            try:
-                return dict(json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError):  # not there, or damaged: it is computed again
-                pass
-        result = compute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, result)
-        return result
+        known = None if self._fresh else _read(path)
+        if known is not None:
+            return known
+        lock = path.with_suffix(".lock")
+        with locked(lock, silent):  # another run with other settings may want the same
+            known = None if self._fresh else _read(path)
+            if known is None:
+                known = compute()
+                write_json(path, known)
+            lock.unlink(missing_ok=True)
+        return known
+
+
+def _read(path: Path) -> Optional[Result]:
+    """None where it is not there, or damaged: it is computed again."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

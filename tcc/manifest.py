@@ -7,6 +7,7 @@ how it came about and may differ. docs/data.md describes both.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Mapping, Union
 
@@ -36,12 +37,19 @@ def read_manifest(directory: Union[str, Path]) -> Dict[str, Any]:
     """
     path = Path(directory) / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
         _check(manifest)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         told = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise TargetError(f"{path}: not a whole manifest ({told}); delete the folder and run again") from error
     return dict(manifest)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a number of JSON")
+    return number
 
 
 def _check(manifest: Any) -> None:

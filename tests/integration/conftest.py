@@ -45,8 +45,12 @@ class Project:
 
     def start(self, task="RunAll", *arguments, **variables):
         command, environment = self.command(task, *arguments), self.environment(**variables)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)
+        with open(f"{self.data}.log", "a") as log:
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+    def log(self):
+        """What the commands of `start` printed."""
+        return Path(f"{self.data}.log").read_text()
 
     def manifests(self):
         """Target -> its manifest."""

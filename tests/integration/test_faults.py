@@ -51,7 +51,7 @@ def test_two_runs_at_once_make_everything_once(finished, scheduler, tmp_path, op
     first = project.start()
     time.sleep(random.Random(f"{options} {central}").uniform(0, 5))
     codes, twice = watch(project, [first, project.start(**options)])
-    assert codes == [0, 0] and not twice
+    assert codes == [0, 0] and not twice, project.log()
     assert {name: project.results()[name] for name in finished.results()} == finished.results()
     assert (project.results() == finished.results()) == (not options)
     assert project.python("verify")[0] == 0

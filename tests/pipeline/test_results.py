@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import time
+
 from pipeline.results import Results
 
 
@@ -36,3 +39,17 @@ def test_a_damaged_file_is_computed_again(tmp_path):
     path.write_text(path.read_text()[:-4])
     assert Results(tmp_path).recall("key", counting(calls, 2)) == {"value": 2}
     assert calls == [1, 2]
+
+
+def test_of_two_that_want_the_same_at_once_one_computes_it(tmp_path):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        time.sleep(0.3)
+        return {"value": 1}
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(Results(tmp_path).recall, "key", compute) for _ in range(2)]
+    assert [one.result() for one in both] == [{"value": 1}] * 2 and len(calls) == 1
+    assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".json"]
