@@ -1,7 +1,7 @@
 """Manifests of targets: read, and checked before anything in them is believed.
 
 A manifest is a JSON object of two: `result`, which the same inputs and settings reproduce byte for byte, and `run`, which tells
-how it came about and may differ. docs/data.md describes both.
+how it came about and may differ. docs/architecture.md describes both.
 """
 
 from __future__ import annotations
