@@ -87,11 +87,11 @@ class Round:
     def _command(self, kills: int) -> bool:
         """Start the command, kill, wait for its end; whether it ended well."""
         self._keep_scheduler()
-        before = self.kills.total()
+        before = sum(self.kills.values())
         self.commands += 1
         log = self.data.with_suffix(".log")
         luigi = self._start(self.tortured.luigi(self.workers, self.port), log)
-        while luigi.poll() is None and self.kills.total() < kills:
+        while luigi.poll() is None and sum(self.kills.values()) < kills:
             _wait(luigi, self.random.expovariate(1 / self.tortured.mean_seconds))
             self._kill_one(luigi)
             self._keep_scheduler()
@@ -99,7 +99,7 @@ class Round:
         if code is None:
             luigi.kill()
             raise SystemExit(f"the command hangs: see {log}")
-        if code != 0 and self.kills.total() == before:
+        if code != 0 and sum(self.kills.values()) == before:
             raise SystemExit(f"exit code {code} though nothing was killed: see {log}")
         return code == 0
 

@@ -77,6 +77,7 @@ def test_too_few_readable_clips_are_told_before_anything_is_decoded(folder):
     assert code == 1 and told.startswith(f"error: too few clips: {TOO_FEW}") and again == stages
 
 
+@pytest.mark.slow
 def test_too_few_decodable_clips_are_told_before_the_shards(folder):
     write_video(folder / "videos" / "b.mp4", times_at(10, 4))
     code, told, stages = luigi(folder, "RunAll")

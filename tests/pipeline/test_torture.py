@@ -12,13 +12,13 @@ TOY = {"TCC_TRAINING_NUM_STEPS": "10", "TOY_STEP_SECONDS": "0.05"}
 
 
 def toy(folder):
-    return Tortured(folder, "tests.pipeline.toy", "ToySecond", TOY, mean_seconds=0.7, most_kills=2)
+    return Tortured(folder, "tests.pipeline.toy", "ToySecond", TOY, mean_seconds=0.5, most_kills=1)
 
 
 def test_killed_at_random_it_ends_like_an_undisturbed_run(tmp_path):
-    done = torture(toy(tmp_path), kills=4)
-    assert sum(done["kills"].values()) == 4 and done["rounds"] == 2
-    assert torture(toy(tmp_path), kills=4) == done  # goes on where it was: nothing is left to do
+    done = torture(toy(tmp_path), kills=2)
+    assert sum(done["kills"].values()) == 2 and done["rounds"] >= 2
+    assert torture(toy(tmp_path), kills=2) == done  # goes on where it was: nothing is left to do
 
 
 def change_result(data):

@@ -70,6 +70,7 @@ def alone(tmp_path_factory):
     return make
 
 
+@pytest.mark.slow
 @EACH
 def test_two_logical_devices_compute_what_one_does(alone, methods):
     folder = alone(methods)

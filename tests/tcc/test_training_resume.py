@@ -137,7 +137,10 @@ def test_mirrored_features_resume_to_the_last_bit(tmp_path):
     check_resumed_is_whole(tmp_path, source, lambda: sample_encoder(convolution="conv3d"), settings)
 
 
-@pytest.mark.parametrize("case", COVER, ids=lambda case: "-".join(str(value) for value in case))
+HALF = [case if index % 2 else pytest.param(case, marks=pytest.mark.slow) for index, case in enumerate(COVER)]
+
+
+@pytest.mark.parametrize("case", HALF, ids=lambda case: "-".join(str(value) for value in case))
 def test_every_pair_of_settings_resumes_to_the_last_bit(tmp_path, case):
     check_resume(tmp_path, case)
 
