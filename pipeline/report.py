@@ -18,6 +18,7 @@ from pipeline.shards import shard_tasks
 from pipeline.training import TrainTask
 from pipeline.variants import run_name
 from tcc.config import Settings
+from tcc.errors import TargetError
 
 _log = logging.getLogger("luigi-interface.pipeline")
 REPORT = "report.html"
@@ -59,7 +60,10 @@ class ReportTask(StageTask):
             return super().hash_file(path)
         from tcc.report import without_timing
 
-        return hashlib.sha256(without_timing(path.read_text(encoding="utf-8")).encode()).hexdigest()
+        try:
+            return hashlib.sha256(without_timing(path.read_text(encoding="utf-8")).encode()).hexdigest()
+        except (TargetError, UnicodeDecodeError):  # damaged: another hash than the whole page's
+            return super().hash_file(path)
 
     def make(self, job: Job) -> Made:
         from tcc.report import ReportInputs, write_report

@@ -42,6 +42,8 @@ METRIC_SETTINGS = {
     "alignment": ("distance", "dtw_pairs", "seed"),
     "collapse": ("tau_frame_stride", "distance"),
 }
+# Those of which less is better.
+LOWER_IS_BETTER = ("boundary_transfer", "alignment")
 READ_TRAINING_CLIPS = (
     *("phase_classification", "linear_classification", "few_shot_classification", "phase_progression"),
 )

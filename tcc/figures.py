@@ -21,13 +21,13 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tcc.fonts import FONTS
 from tcc.shapes import check_rank
 
 INK, FAINT = "#1b1b1b", "#6b6b6b"
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 PHASE_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", VERMILION, "#F0E442", "#000000")
 UNLABELLED_COLOR = "#9a9a9a"
-FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 
 _NEAR_TO_FAR = ("#08306b", "#2f7fbc", "#a6cee4", "#ffffff")
 _DASHES = ("-", "--", ":", "-.")

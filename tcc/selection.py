@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from tcc.config import READ_TRAINING_CLIPS, Settings, rule_config
+from tcc.config import LOWER_IS_BETTER, READ_TRAINING_CLIPS, Settings, rule_config
 from tcc.dataset import Clips
 from tcc.embedding import embed_clips
 from tcc.errors import CheckpointError
-from tcc.evaluation import LOWER_IS_BETTER, measure_metric
+from tcc.evaluation import measure_metric
 from tcc.progress import Progress, silent
 from tcc.training.checkpoints import list_checkpoints, restore_encoder
 from tcc.training.step import TrainingStep

@@ -15,7 +15,7 @@ from tcc.evaluation.baselines import (
 )
 from tcc.evaluation.boundary_transfer import boundary_transfer
 from tcc.evaluation.collapse import collapse
-from tcc.evaluation.evaluate import LOWER_IS_BETTER, NO_LABELS, NO_TRUTH, evaluate, measure_metric
+from tcc.evaluation.evaluate import NO_LABELS, NO_TRUTH, evaluate, measure_metric
 from tcc.evaluation.few_shot_classification import draw_episodes, few_shot_classification
 from tcc.evaluation.kendalls_tau import kendalls_tau, pairwise_taus
 from tcc.evaluation.linear_classification import linear_classification
@@ -28,7 +28,6 @@ from tcc.evaluation.seeds import combine_seeds
 from tcc.evaluation.trimming import trim_clips
 
 __all__ = [
-    "LOWER_IS_BETTER",
     "NO_LABELS",
     "NO_TRUTH",
     "ClipProgression",

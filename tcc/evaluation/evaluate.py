@@ -28,7 +28,6 @@ from tcc.sequences import ClipSequence, digest
 
 NO_LABELS = "skipped: no labels"
 NO_TRUTH = f"skipped: {NO_PROGRESS}"
-LOWER_IS_BETTER = ("boundary_transfer", "alignment")
 _OF_A_BASELINE = ("value", "interval", "interval_over", "count", "undefined", "details")
 
 Clips = Sequence[ClipSequence]

@@ -1,29 +1,38 @@
-"""The report: one self-contained HTML page, and the videos of aligned clips that it shows. No TensorFlow."""
+"""The report: one self-contained HTML page, and the videos of aligned clips that it shows. No TensorFlow.
 
-from tcc.report.aligned_video import write_aligned_video
-from tcc.report.alignment_pair import AlignedPair, align_all, align_pair, choose_pair, pair_of_matches
-from tcc.report.comparison import as_text, compare_runs, find_run, read_run, write_comparison
-from tcc.report.film import WrittenVideo
-from tcc.report.grid_video import AlignedGrid, choose_grid, write_grid_video
-from tcc.report.page import ReportInputs, without_timing, write_report
+A name loads its module when first used: comparing and checking need neither SciPy nor matplotlib.
+"""
 
-__all__ = [
-    "AlignedGrid",
-    "AlignedPair",
-    "ReportInputs",
-    "WrittenVideo",
-    "align_all",
-    "align_pair",
-    "as_text",
-    "choose_grid",
-    "choose_pair",
-    "compare_runs",
-    "find_run",
-    "pair_of_matches",
-    "read_run",
-    "without_timing",
-    "write_aligned_video",
-    "write_comparison",
-    "write_grid_video",
-    "write_report",
-]
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "write_aligned_video": "aligned_video",
+    "AlignedPair": "alignment_pair",
+    "align_all": "alignment_pair",
+    "align_pair": "alignment_pair",
+    "choose_pair": "alignment_pair",
+    "pair_of_matches": "alignment_pair",
+    "as_text": "comparison",
+    "compare_runs": "comparison",
+    "find_run": "comparison",
+    "read_run": "comparison",
+    "write_comparison": "comparison",
+    "without_timing": "document",
+    "WrittenVideo": "film",
+    "AlignedGrid": "grid_video",
+    "choose_grid": "grid_video",
+    "write_grid_video": "grid_video",
+    "ReportInputs": "page",
+    "write_report": "page",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -8,8 +8,12 @@ import os
 from pathlib import Path
 from typing import Union
 
+from tcc.errors import TargetError
 from tcc.report.markup import Html, escape
 from tcc.report.style import SCRIPT, STYLE
+
+TIMING_BEGINS = "<!-- timing block begins -->"
+TIMING_ENDS = "<!-- timing block ends -->"
 
 
 def write_document(path: Union[str, Path], title: str, body: Html) -> None:
@@ -19,6 +23,18 @@ def write_document(path: Union[str, Path], title: str, body: Html) -> None:
     # File names may be no UTF-8.
     temporary.write_text(_document(title, body), encoding="utf-8", errors="backslashreplace")
     os.replace(temporary, path)
+
+
+def without_timing(html: str) -> str:
+    """The page without the block that may differ when the same result is made again.
+
+    Raises: TargetError if the block is not there.
+    """
+    before, begins, rest = html.partition(TIMING_BEGINS)
+    _, ends, after = rest.partition(TIMING_ENDS)
+    if not (begins and ends):
+        raise TargetError("the report has no whole timing block: it is damaged; delete its folder and run again")
+    return before + after
 
 
 def _document(title: str, body: Html) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from tcc.evaluation import LOWER_IS_BETTER
+from tcc.config import LOWER_IS_BETTER
 from tcc.report.markup import Html, Number, element, escape, paragraph, scrollable, table, table_caption
 
 Metrics = Mapping[str, Mapping[str, Any]]

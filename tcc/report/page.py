@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Dict, List, Union
 
 from tcc.config import ReportConfig
-from tcc.errors import MetricUndefined, TargetError, VideoError
+from tcc.errors import MetricUndefined, VideoError
 from tcc.progress import Progress, part, silent
 from tcc.report import sections
 from tcc.report.alignment_pair import align_all
 from tcc.report.alignment_section import alignment_section, grid_figure, tau_figure
-from tcc.report.document import write_document
+from tcc.report.document import TIMING_BEGINS, TIMING_ENDS, write_document
 from tcc.report.embedding_section import embedding_section
 from tcc.report.inputs import ReportInputs
 from tcc.report.markup import CHART, Html, element, join, paragraph, section
 from tcc.report.metric_details import details_section
 from tcc.report.metrics_table import count_undefined, metrics_table
 
-TIMING_BEGINS = "<!-- timing block begins -->"
-TIMING_ENDS = "<!-- timing block ends -->"
 _CONTENTS = (
     ("results", "Results"),
     ("training", "Training"),
@@ -82,18 +80,6 @@ def write_report(
         "figures": body.count(CHART),
         "videos": body.count("<video "),
     }
-
-
-def without_timing(html: str) -> str:
-    """The page without the block that may differ when the same result is made again.
-
-    Raises: TargetError if the block is not there.
-    """
-    before, begins, rest = html.partition(TIMING_BEGINS)
-    _, ends, after = rest.partition(TIMING_ENDS)
-    if not (begins and ends):
-        raise TargetError("the report has no whole timing block: it is damaged; delete its folder and run again")
-    return before + after
 
 
 def _header(inputs: ReportInputs) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcc.figures import FONTS
+from tcc.fonts import FONTS
 
 STYLE = """
 :root { --ink: #1b1b1b; --faint: #595959; --line: #d9d9d9; --tint: #f4f6f8; --accent: #005a8f; --warn: #8a3b00; }

@@ -28,7 +28,7 @@ ALLOWED = {
     "tcc/video": ("tcc.video", *FOUNDATION),
     "tcc/rendering": ("tcc.rendering", "tcc.video", *FOUNDATION),
     "tcc/weights": ("tcc.weights", *FOUNDATION),
-    "tcc/report": ("tcc.report", "tcc.figures", "tcc.alignment", "tcc.evaluation", *FOUNDATION),
+    "tcc/report": ("tcc.report", "tcc.figures", "tcc.fonts", "tcc.alignment", "tcc.evaluation", *FOUNDATION),
     "tcc/models": ("tcc.models", "tcc.device", "tcc.video.shards", *FOUNDATION),
     "tcc/dataset": ("tcc.dataset", "tcc.video.shards", *FOUNDATION),
     "tcc/ascend_port": ("tcc.ascend_port", "tcc.device", "tcc.npu_options", "tcc.video.files", *FOUNDATION),

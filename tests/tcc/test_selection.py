@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tcc.config import SELECTION_RULES, EmbeddingConfig, EvaluationConfig, SelectionConfig, Settings
+from tcc.config import LOWER_IS_BETTER, SELECTION_RULES, EmbeddingConfig, EvaluationConfig, SelectionConfig, Settings
 from tcc.device import open_device
 from tcc.embedding import embed_clips
 from tcc.errors import CheckpointError
-from tcc.evaluation import LOWER_IS_BETTER, measure_metric
+from tcc.evaluation import measure_metric
 from tcc.selection import Candidates, _choose, select_checkpoint
 from tcc.training.checkpoints import restore_encoder
 from tests.tcc.training_samples import SAMPLING, TRAINING, sample_clips, sample_encoder, train_here
