@@ -49,7 +49,7 @@ class EvalTask(StageTask):
     def make(self, job: Job) -> Made:
         from tcc.evaluation import combine_seeds, evaluate
 
-        results, by_seed, num_clips = Results(self.root, fresh=job.rerun), {}, 0
+        results, by_seed, num_clips = Results(self.root, fresh=job.rerun, progress=job.progress), {}, 0
         tasks = self.requires()["embeddings"]
         for done, task in enumerate(tasks):
             train, test, phases = _load(task.directory)

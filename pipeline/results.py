@@ -13,17 +13,23 @@ from typing import Any, Callable, Dict, Optional
 
 from pipeline.lock import locked
 from pipeline.provenance import canonical_json, write_json
-from tcc.progress import silent
+from tcc.progress import Progress, silent
 
 Result = Dict[str, Any]
 
 
 class Results:
-    """The results under a root of targets; with `fresh` none is recalled, and all are computed and kept anew."""
+    """The results under a root of targets.
 
-    def __init__(self, root: Path, *, fresh: bool = False) -> None:
+    Args:
+      fresh: none is recalled, all are computed and kept anew.
+      progress: told when another run is computing the same; may raise to stop waiting for it.
+    """
+
+    def __init__(self, root: Path, *, fresh: bool = False, progress: Progress = silent) -> None:
         self._folder = root / ".work" / "results"
         self._fresh = fresh
+        self._progress = progress
 
     def recall(self, depends_on: Any, compute: Callable[[], Result]) -> Result:
         """What `compute()` gives, a dictionary ready for JSON; `depends_on`: all that it depends on, ready for JSON too."""
@@ -33,7 +39,7 @@ class Results:
         if known is not None:
             return known
         lock = path.with_suffix(".lock")
-        with locked(lock, silent):  # another run with other settings may want the same
+        with locked(lock, self._progress):  # another run with other settings may want the same
             known = None if self._fresh else _read(path)
             if known is None:
                 known = compute()

@@ -72,7 +72,7 @@ class SelectTask(VariantTask):
             phases=phases,
             training_clips=training_clips,
         )
-        results = Results(self.root, fresh=job.rerun)
+        results = Results(self.root, fresh=job.rerun, progress=job.progress)
         selection = select_checkpoint(
             candidates,
             settings,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 import time
+
+import pytest
 
 from pipeline.results import Results
 
@@ -53,3 +56,24 @@ def test_of_two_that_want_the_same_at_once_one_computes_it(tmp_path):
         both = [pool.submit(Results(tmp_path).recall, "key", compute) for _ in range(2)]
     assert [one.result() for one in both] == [{"value": 1}] * 2 and len(calls) == 1
     assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".json"]
+
+
+def test_waiting_for_another_run_can_be_stopped(tmp_path):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def compute():
+        begun.set()
+        go_on.wait(20)
+        return {"value": 1}
+
+    def stop(share, status):
+        assert "another run is doing this" in status
+        raise KeyboardInterrupt
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(Results(tmp_path).recall, "key", compute)
+        begun.wait(20)
+        with pytest.raises(KeyboardInterrupt):
+            Results(tmp_path, progress=stop).recall("key", compute)
+        go_on.set()
+        assert first.result() == {"value": 1}
