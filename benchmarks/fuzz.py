@@ -14,6 +14,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("readers", nargs="*", metavar="READER", help=f"of {', '.join(READERS)}; default all")
     parser.add_argument("--inputs", type=int, default=10000, metavar="N", help="for each reader; default 10000")
-    parser.add_argument("--failures", default="fuzz-failures", metavar="DIR", help="default fuzz-failures")
+    parser.add_argument("--failures", default="build/fuzz", metavar="DIR", help="default build/fuzz")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.readers) - set(READERS)
@@ -74,18 +75,16 @@ def _options() -> argparse.Namespace:
 def _run_alone(reader: str, options: argparse.Namespace) -> Dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.fuzz", "--alone", reader]
     command += ["--inputs", str(options.inputs), "--failures", options.failures]
-    log = Path(options.failures) / f"{reader}.log"
+    log, report = (Path(options.failures) / f"{reader}.{suffix}" for suffix in ("log", "json"))
+    report.unlink(missing_ok=True)
     with open(log, "w") as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
-    report = Path(options.failures) / f"{reader}.json"
-    told: Dict[str, Any] = json.loads(report.read_text()) if report.exists() else _NOTHING
+    nothing: Dict[str, Any] = {"inputs": 0, "outcomes": {}, "seconds": 0.0, "others": []}
+    told = json.loads(report.read_text()) if report.exists() else nothing
     told["covered"] = max(map(int, re.findall(r" cov: (\d+)", log.read_text(errors="replace"))), default=0)
     if code != 0:
         told["others"].append(f"its process ended with {code}, see {log}")
-    return told
-
-
-_NOTHING: Dict[str, Any] = {"inputs": 0, "outcomes": {}, "seconds": 0.0, "others": []}
+    return dict(told)
 
 
 class _Fuzzing:
@@ -135,6 +134,7 @@ class _Fuzzing:
             signal.setitimer(signal.ITIMER_PROF, 0)
         if sum(self._outcomes.values()) >= self._wanted:
             self._report()
+            shutil.rmtree(self._folder)
             sys.stderr.flush()
             os._exit(0)
 
