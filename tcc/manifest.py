@@ -27,6 +27,7 @@ _RESULT = {
     "warnings": list,
     "files": dict,
 }
+_MOST_SECONDS = 1e10
 _RUN = {"started": str, "seconds": (int, float), "host": str, "versions": dict}
 
 
@@ -56,6 +57,8 @@ def _check(manifest: Any) -> None:
     result, run = manifest["result"], manifest["run"]
     _check_types(result, _RESULT)
     _check_types(run, _RUN)
+    if not 0 <= run.get("seconds", 0) < _MOST_SECONDS:
+        raise ValueError(f"seconds: {run['seconds']!r:.40}")
     for name, digest in result["files"].items():
         if not isinstance(digest, str) or not _stays_inside(name):
             raise ValueError(f"files: {name!r}")

@@ -48,6 +48,9 @@ def test_a_whole_one_is_read(tmp_path):
         ("run", "seconds", float("nan")),
         ("run", "seconds", float("inf")),
         ("run", "seconds", "1"),
+        ("run", "seconds", 1e308),
+        ("run", "seconds", -1),
+        ("run", "seconds", 10**400),
     ],
 )
 def test_what_no_stage_writes_is_refused(tmp_path, part, key, value):
