@@ -301,8 +301,9 @@ def _fixed(section_name: str, options: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _free(section_name: str, options: Mapping[str, Any]) -> Dict[str, Any]:
-    fixed = _fixed(section_name, options)
-    return {option: value for option, value in options.items() if option not in fixed}
+    """All others but the place of the data folder, which is where this page lies, wherever it was moved."""
+    told = {*_fixed(section_name, options), *(("data",) if section_name == "execution" else ())}
+    return {option: value for option, value in options.items() if option not in told}
 
 
 def _settings_text(settings: Settings) -> Html:

@@ -80,10 +80,11 @@ def test_a_download_that_fails_says_where_and_what_to_do(project):
     assert not list(project.data.glob("sources/*"))
 
 
-def test_exported_images_go_in_again(finished, project):
-    code, told = finished.run("ExportTask", "--split", "test")
+def test_exported_images_go_in_again(finished, project, tmp_path):
+    copy = Project(shutil.copytree(finished.data, tmp_path / "copy"))
+    code, told = copy.run("ExportTask", "--split", "test")
     assert code == 0, told
-    (exported,) = finished.data.glob("exports/*")
+    (exported,) = copy.data.glob("exports/*")
     with open(exported / "labels.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(list(exported.glob("*/*.jpg"))) > 0
