@@ -472,7 +472,8 @@ def test_settings_are_shown_as_luigi_reads_them_with_the_command(whole):
     for section, options in Settings().as_dict().items():
         assert f"[{section}]" in page.source
         for option in options:
-            assert f"{option} =" in page.source
+            # The place of the data folder is where the page lies, wherever it was moved.
+            assert (f"\n{option} =" in page.source) == ((section, option) != ("execution", "data"))
 
 
 def test_one_command_has_the_settings_that_are_not_the_defaults(tmp_path):
