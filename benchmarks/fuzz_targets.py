@@ -424,18 +424,8 @@ def _manifest_seeds() -> List[bytes]:
 
     seeds = []
     for task in tasks_in_order(*last_tasks().values()):
-        upstream = {
-            name: [one.name for one in tasks] if isinstance(tasks, list) else tasks.name
-            for name, tasks in task.requires().items()
-        }
         result = {
-            "stage": task.stage,
-            "name": task.name,
-            "fingerprint": task.fingerprint,
-            "version": task.version,
-            "params": task.params,
-            "settings": task.own_settings(task.settings, **task.params),
-            "upstream": upstream,
+            **task.described(),
             "counts": {"in": 3, "out": 2, "skipped": 1},
             "skipped": [{"clip": "a.mp4", "reason": "too short"}],
             "files": {"a.json": "00" * 32},

@@ -6,12 +6,13 @@ a child process. The target directory appears whole, by one rename, with its man
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
 import luigi
 import luigi.cmdline_parser
@@ -240,6 +241,37 @@ class StageTask(luigi.Task):
         """This target's manifest."""
         return read_manifest(self.directory)
 
+    def described(self) -> Dict[str, Any]:
+        """What a manifest says of the task itself, whatever comes of it."""
+        upstream = {
+            name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name
+            for name, tasks in self.requires().items()
+        }
+        return {
+            "stage": self.stage,
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "version": self.version,
+            "params": self.params,
+            "settings": self.own_settings(self.settings, **self.params),
+            "upstream": upstream,
+        }
+
+    @classmethod
+    def damaged_files(
+        cls, directory: Path, files: Mapping[str, str], most_bytes: float = math.inf
+    ) -> Iterator[Tuple[Path, str]]:
+        """Files of a target that are not what its manifest lists, and whether they are missing or changed.
+
+        Args: most_bytes: larger ones are not hashed.
+        """
+        for name, digest in files.items():
+            path = directory / name
+            if not path.is_file():
+                yield path, "missing"
+            elif path.stat().st_size <= most_bytes and cls.hash_file(path) != digest:
+                yield path, "changed"
+
     def refuse_damaged(self) -> None:
         """Look at the files of this target before they are read.
 
@@ -247,14 +279,12 @@ class StageTask(luigi.Task):
 
         Raises: TargetError that names a file that is missing or was changed.
         """
-        for name, digest in self.manifest()["result"]["files"].items():
-            path = self.directory / name
-            missing = not path.is_file()
-            if missing or (path.stat().st_size <= _HASHED_BYTES and self.hash_file(path) != digest):
-                raise TargetError(
-                    f"{path}: {'is missing' if missing else 'was changed'} since it was made; "
-                    f"`python -m pipeline verify` names all such files; delete {self.directory} and run again"
-                )
+        files = self.manifest()["result"]["files"]
+        for path, problem in self.damaged_files(self.directory, files, _HASHED_BYTES):
+            raise TargetError(
+                f"{path}: {'is' if problem == 'missing' else 'was'} {problem} since it was made; "
+                f"`python -m pipeline verify` names all such files; delete {self.directory} and run again"
+            )
 
     def run(self) -> None:
         from pipeline.supervisor import run_in_child

@@ -117,18 +117,8 @@ def _make(task: StageTask, events: TextIO, stop: threading.Event, *, rerun: bool
     for read in luigi.task.flatten(task.requires()):
         read.refuse_damaged()
     made = task.make(job)
-    upstream = {
-        name: [one.name for one in tasks] if isinstance(tasks, (list, tuple)) else tasks.name
-        for name, tasks in task.requires().items()
-    }
     result = {
-        "stage": task.stage,
-        "name": task.name,
-        "fingerprint": task.fingerprint,
-        "version": task.version,
-        "params": task.params,
-        "settings": task.own_settings(task.settings, **task.params),
-        "upstream": upstream,
+        **task.described(),
         "counts": made.counts,
         "skipped": made.skipped,
         **made.details,
@@ -180,10 +170,9 @@ def _reporter(events: TextIO, stop: threading.Event) -> Progress:
 
 def _send_error(events: TextIO, error: Exception, log: str) -> None:
     """To be called where the error is handled."""
-    ours = isinstance(error, TccError) or disk_error(error) is not None
-    unexpected = "" if ours else traceback.format_exc()
-    where = str(Path(log).parent) if log else ""
-    _send(events, {"error": explain(error, where), "log": log, "traceback": unexpected, "may_pass": may_pass(error)})
+    told = disk_error(error, str(Path(log).parent) if log else "") or error
+    unexpected = "" if isinstance(told, TccError) else traceback.format_exc()
+    _send(events, {"error": explain(told), "log": log, "traceback": unexpected, "may_pass": may_pass(error)})
 
 
 def _send(events: TextIO, event: Dict[str, Any]) -> None:

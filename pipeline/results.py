@@ -35,22 +35,21 @@ class Results:
         """What `compute()` gives, a dictionary ready for JSON; `depends_on`: all that it depends on, ready for JSON too."""
         digest = hashlib.sha256(canonical_json(depends_on).encode()).hexdigest()
         path = self._folder / digest[:2] / f"{digest[2:]}.json"
-        known = None if self._fresh else _read(path)
+        known = self._known(path)
         if known is not None:
             return known
         lock = path.with_suffix(".lock")
         with locked(lock, self._progress):  # another run with other settings may want the same
-            known = None if self._fresh else _read(path)
+            known = self._known(path)
             if known is None:
                 known = compute()
                 write_json(path, known)
             lock.unlink(missing_ok=True)
         return known
 
-
-def _read(path: Path) -> Optional[Result]:
-    """None where it is not there, or damaged: it is computed again."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+    def _known(self, path: Path) -> Optional[Result]:
+        """None where it is not there, damaged, or not wanted: it is computed again."""
+        try:
+            return None if self._fresh else dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None

@@ -103,7 +103,7 @@ _OPENCV_LIBRARIES = ("libGL.so", "libgthread", "libglib")
 def disk_error(error: BaseException, where: str = "") -> Optional[DiskError]:
     """What the disk refused, where that is what an error means: of Python, or of TensorFlow, which has errors of its own.
 
-    Args: where: for errors that do not name a file.
+    Args: where: the folder of the work, for errors that do not name a file.
     """
     told, number = str(error), getattr(error, "errno", None)
     if type(error).__module__.startswith("tensorflow."):
@@ -123,14 +123,11 @@ def config_file_error(error: Exception) -> SettingsError:
     return SettingsError(f"luigi.cfg: cannot be read ({told}); correct it, or name another file by LUIGI_CONFIG_PATH")
 
 
-def explain(error: BaseException, where: str = "") -> str:
-    """An error as one message for a person; what to install where OpenCV misses a library of the system.
-
-    Args: where: the folder of the work, for errors of the disk that do not name a file.
-    """
+def explain(error: BaseException) -> str:
+    """An error as one message for a person; what to install where OpenCV misses a library of the system."""
     if isinstance(error, TccError):
         return str(error)
-    of_disk = disk_error(error, where)
+    of_disk = disk_error(error)
     if of_disk is not None:
         return str(of_disk)
     if isinstance(error, ImportError) and any(library in str(error) for library in _OPENCV_LIBRARIES):

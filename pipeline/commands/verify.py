@@ -35,13 +35,8 @@ def _problems(target: Target) -> Iterator[Dict[str, str]]:
     if not isinstance(listed, dict):
         yield _problem(target.directory / MANIFEST, "not a whole manifest")
         return
-    hash_file = stages()[target.directory.parent.name].hash_file
-    for name, digest in listed.items():
-        path = target.directory / name
-        if not path.is_file():
-            yield _problem(path, "missing")
-        elif hash_file(path) != digest:
-            yield _problem(path, "changed since it was made")
+    for path, problem in stages()[target.stage].damaged_files(target.directory, listed):
+        yield _problem(path, problem if problem == "missing" else f"{problem} since it was made")
     for path, name in _files(target.directory):
         if name not in listed:
             yield _problem(path, "in no manifest")

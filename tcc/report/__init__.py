@@ -5,8 +5,7 @@ A name loads its module when first used: comparing and checking need neither Sci
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from tcc.lazy import names_of
 
 _HOME = {
     "write_aligned_video": "aligned_video",
@@ -30,9 +29,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = names_of(__name__, _HOME)

@@ -19,6 +19,7 @@ FOUNDATION = (
     "tcc.progress",
     "tcc.manifest",
     "tcc.isolation",
+    "tcc.lazy",
 )
 HEAVY = ("tensorflow", "luigi")
 ALLOWED = {
@@ -76,7 +77,17 @@ def test_no_tensorflow_where_none_is_needed(folder):
 
 
 def test_the_foundation_needs_the_standard_library_and_numpy_alone():
-    for name in ("config", "errors", "shapes", "sequences", "stored_values", "progress", "manifest", "isolation"):
+    for name in (
+        "config",
+        "errors",
+        "shapes",
+        "sequences",
+        "stored_values",
+        "progress",
+        "manifest",
+        "isolation",
+        "lazy",
+    ):
         modules = {m.split(".")[0] for m, _ in imports(ROOT / "tcc" / f"{name}.py")}
         assert modules - {"tcc", "numpy"} <= set(sys.stdlib_module_names if sys.version_info >= (3, 10) else modules)
 
